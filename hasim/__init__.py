@@ -1,0 +1,134 @@
+"""hasim: how available a cluster will be, what happens when something breaks, and which design is better.
+
+Models     load loads models Cluster Scenario Service SLO Topology
+Parts      Quorum Pool Balancer Elected Standby Queue Unit Part
+Failures   Failure Restart Failover Crew Spares Burst Maintenance preset presets
+Laws       Exponential Weibull Lognormal Gamma Fixed Uniform Mixture Empirical
+Faults     Crash
+Verbs      solve estimate simulate plot_downtime plot_blame timeline
+Results    Solution Sample Run Estimate
+Units      s h
+Errors     ModelError CannotModel
+
+One declared cluster goes into three engines that must agree: `solve` is exact, `estimate` plays years by the
+thousand, `simulate` shows one history.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from hasim.errors import CannotModel, ModelError
+from hasim.units import h, s
+
+if TYPE_CHECKING:
+    from hasim.engines.des import simulate
+    from hasim.engines.exact import solve
+    from hasim.engines.montecarlo import estimate
+    from hasim.faults import Crash
+    from hasim.model.cluster import Cluster
+    from hasim.model.failures import Burst, Crew, Failover, Failure, Maintenance, Restart, Spares
+    from hasim.model.laws import Empirical, Exponential, Fixed, Gamma, Lognormal, Mixture, Uniform, Weibull
+    from hasim.model.load import load, loads
+    from hasim.model.parts import Balancer, Elected, Part, Pool, Queue, Quorum, Standby, Unit
+    from hasim.model.presets import preset, presets
+    from hasim.model.scenario import Scenario
+    from hasim.model.service import SLO, Service
+    from hasim.model.shelf import model_names as models
+    from hasim.model.topology import Topology
+    from hasim.results import Estimate, Run, Sample, Solution
+    from hasim.views import plot_blame, plot_downtime, timeline
+
+__version__ = "0.1.0"
+
+# Where each name lives; modules are imported when a name is first asked for, so that `import hasim` costs little.
+_HOMES = {
+    "hasim.engines.des": ["simulate"],
+    "hasim.engines.exact": ["solve"],
+    "hasim.engines.montecarlo": ["estimate"],
+    "hasim.faults": ["Crash"],
+    "hasim.model.cluster": ["Cluster"],
+    "hasim.model.failures": ["Burst", "Crew", "Failover", "Failure", "Maintenance", "Restart", "Spares"],
+    "hasim.model.laws": [
+        "Empirical",
+        "Exponential",
+        "Fixed",
+        "Gamma",
+        "Lognormal",
+        "Mixture",
+        "Uniform",
+        "Weibull",
+    ],
+    "hasim.model.load": ["load", "loads"],
+    "hasim.model.parts": ["Balancer", "Elected", "Part", "Pool", "Queue", "Quorum", "Standby", "Unit"],
+    "hasim.model.presets": ["preset", "presets"],
+    "hasim.model.scenario": ["Scenario"],
+    "hasim.model.service": ["SLO", "Service"],
+    "hasim.model.shelf": ["models"],
+    "hasim.model.topology": ["Topology"],
+    "hasim.results": ["Estimate", "Run", "Sample", "Solution"],
+    "hasim.views": ["plot_blame", "plot_downtime", "timeline"],
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "SLO",
+    "Balancer",
+    "Burst",
+    "CannotModel",
+    "Cluster",
+    "Crash",
+    "Crew",
+    "Elected",
+    "Empirical",
+    "Estimate",
+    "Exponential",
+    "Failover",
+    "Failure",
+    "Fixed",
+    "Gamma",
+    "Lognormal",
+    "Maintenance",
+    "Mixture",
+    "ModelError",
+    "Part",
+    "Pool",
+    "Queue",
+    "Quorum",
+    "Restart",
+    "Run",
+    "Sample",
+    "Scenario",
+    "Service",
+    "Solution",
+    "Spares",
+    "Standby",
+    "Topology",
+    "Uniform",
+    "Unit",
+    "Weibull",
+    "estimate",
+    "h",
+    "load",
+    "loads",
+    "models",
+    "plot_blame",
+    "plot_downtime",
+    "preset",
+    "presets",
+    "s",
+    "simulate",
+    "solve",
+    "timeline",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'hasim' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), "model_names" if name == "models" else name)
+
+
+def __dir__() -> list[str]:
+    return __all__

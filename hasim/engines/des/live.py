@@ -1,0 +1,253 @@
+"""The live cluster: the state of everything during a run, and the one place where it changes.
+
+Processes (clocks, bursts, the calendar, scripted faults) turn variables; the live cluster passes each change
+through the gates, writes down what went down or came up, and lets the roles settle who is active.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from simpy import Environment
+
+from hasim.engines.des.causes import Causes
+from hasim.engines.des.crews import RepairCrew, Shelf
+from hasim.engines.des.draws import draws
+from hasim.engines.des.gates import Gates
+from hasim.engines.des.history import History, turned
+from hasim.engines.des.holds import Hold, NamedHold, UnitHold
+from hasim.engines.des.roles import Role
+from hasim.errors import ModelError, nearest
+from hasim.model.laws import Law
+from hasim.model.structure import Expr, substitute
+from hasim.model.system import System, SystemUnit
+from hasim.streams import Streams
+
+Listener = Callable[[bool], None]
+
+PULSE_CHANGES = 1 << 14
+"""Changes of units between two calls of `pulse`, a tenth of a second or so."""
+
+
+class LiveCluster:
+    """A cluster at one instant of a run; everything is up at first.
+
+    `holds` gives the variable that scripted faults turn for each thing they may hold down. `pulse` is called
+    now and then, for whoever wants to show how far the run is.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        system: System,
+        streams: Streams,
+        holds: dict[str, int] | None = None,
+        pulse: Callable[[], None] | None = None,
+    ) -> None:
+        """Wire the gates, then everything that listens to them."""
+        self.env = env
+        self.system = system
+        self.streams = streams
+        self.changes = 0
+        self._pulse = pulse
+        self.gates = Gates(system.variables)
+        self.history = History(env, self.gates)
+        self.note = self.history.note
+        self._down: dict[int, None] = {}  # variables that are false, in order of falling
+        self._listeners: list[list[Listener]] = []
+        self._instants: list[array[float] | None] = []
+        self._within = 0  # depth of `instant` blocks
+        self._forced: dict[int, UnitHold] = {}  # units that are held down, and what holds them
+        self.unsettled: dict[str, Role] = {}  # roles among whose members something changed
+        self._turned: dict[tuple[str, str], int] = {}  # parts and services that turned, with their nodes
+        self._suffering: dict[str, Causes] = {}  # services that are down, or have just come up
+        self._holds: dict[str, Hold] = {}
+
+        crews, shelves = system.crews.items(), system.spares.items()
+        self.crews = {name: RepairCrew(env, crew, streams[f"crew:{name}"]) for name, crew in crews}
+        self.shelves = {
+            name: Shelf(env, spares, self.draws_of(spares.restock, f"spares:{name}/restock"))
+            for name, spares in shelves
+        }
+        self.nodes = self._watch_everything()
+        members = system.cluster.members()
+        self.roles = [Role(self, switch, members[switch.part]) for switch in system.switches]
+        self.held = holds or {}
+
+    # Building.
+
+    def _watch_everything(self) -> dict[tuple[str, str], int]:
+        """Keep the turns of every variable and everything with a name; return the nodes by kind and name."""
+        system = self.system
+        nodes = {("standing", name): self.gates.add(expr) for name, expr in system.standing.items()}
+        nodes.update({("part", name): self.gates.add(expr) for name, expr in system.parts.items()})
+        nodes.update({("service", service.name): self.gates.add(service.up) for service in system.services})
+        nodes.update({("full", service.name): self.gates.add(service.full) for service in system.services})
+        for node in [*range(system.variables), *nodes.values()]:
+            self._reach(node)
+            self._instants[node] = self.history.watch(node)
+        for (kind, name), node in nodes.items():
+            if kind in ("part", "service"):
+                self.listen(node, partial(self._tell, (kind, name), node))
+        self.causes = {service.name: Causes(service.up) for service in system.services}
+        for name, causes in self.causes.items():
+            self.listen(nodes["service", name], partial(self._suffer, name, causes))
+        return nodes
+
+    def listen(self, node: int, listener: Listener) -> None:
+        """Call `listener(up)` whenever the node turns, before anything settles."""
+        self._reach(node)
+        self._listeners[node].append(listener)
+
+    def _reach(self, node: int) -> None:
+        while len(self._listeners) <= max(node, len(self.gates.surplus) - 1):
+            self._listeners.append([])
+            self._instants.append(None)
+
+    def draws(self, law: Law, unit: SystemUnit, what: str) -> Iterator[float]:
+        """Durations of one of a unit's laws, from that unit's own stream."""
+        return draws(law, self.streams, f"{unit.kind}:{unit.name}/{what}")
+
+    def draws_of(self, law: Law, name: str) -> Iterator[float]:
+        """Durations of a law from the stream of that name."""
+        return draws(law, self.streams, name)
+
+    # What is.
+
+    def is_up(self, unit: int) -> bool:
+        """Whether a unit is up by itself, whatever holds it down."""
+        return self._forced[unit].own_up if unit in self._forced else self.gates.is_true(unit)
+
+    # What changes.
+
+    def go_down(self, unit: int, name: str, why: str) -> None:
+        """A unit fails."""
+        self.history.note(why, name)
+        self.turn(unit, False)
+
+    def come_up(self, unit: int, name: str, why: str) -> None:
+        """A unit is back."""
+        self.history.note(why, name)
+        self.turn(unit, True)
+
+    def turn(self, variable: int, up: bool) -> None:
+        """Make a variable true or false, which it was not, and let the consequences follow."""
+        if variable in self._forced:
+            self._forced[variable].turn_underneath(up)
+            return
+        if up:
+            flipped = self.gates.rise(variable)
+            del self._down[variable]
+        else:
+            flipped = self.gates.fall(variable)
+            self._down[variable] = None
+        now, listeners, histories = self.env.now, self._listeners, self._instants
+        for node in flipped:
+            instants = histories[node]
+            if instants is not None:
+                turned(instants, now)
+            for listener in listeners[node]:
+                listener(up)
+        self.changes += 1
+        if not self._within:
+            self._settle()
+
+    @contextmanager
+    def instant(self) -> Iterator[None]:
+        """Take several changes together: roles and services see only how things stand after the last."""
+        self._within += 1
+        try:
+            yield
+        finally:
+            self._within -= 1
+        if not self._within:
+            self._settle()
+
+    def _settle(self) -> None:
+        while self.unsettled:
+            part = next(iter(self.unsettled))
+            role = self.unsettled.pop(part)
+            self._within += 1
+            role.settle()
+            self._within -= 1
+        if self._turned:
+            self._announce()
+        if self._suffering:
+            self._observe()
+        if self._pulse is not None and not self.changes % PULSE_CHANGES:
+            self._pulse()
+
+    # Parts and services.
+
+    def _tell(self, thing: tuple[str, str], node: int, up: bool) -> None:
+        if thing in self._turned:  # down and up again within one instant: nothing to tell
+            del self._turned[thing]
+        else:
+            self._turned[thing] = node
+
+    def _announce(self) -> None:
+        for (kind, name), node in self._turned.items():
+            self.history.note(f"{kind} up" if self.gates.is_true(node) else f"{kind} down", name)
+        self._turned.clear()
+
+    def _suffer(self, name: str, causes: Causes, up: bool) -> None:
+        self._suffering[name] = causes
+
+    def _observe(self) -> None:
+        """Count what is down while a service is."""
+        now = self.env.now
+        for name, causes in list(self._suffering.items()):
+            is_down = not self.gates.is_true(self.nodes["service", name])
+            causes.observe(now, is_down, self._down)
+            if not is_down:
+                del self._suffering[name]
+
+    def begin(self) -> None:
+        """Forget the warm-up: what is counted and written down begins now."""
+        self.changes = 0
+        self.history.begin()
+        for causes in self.causes.values():
+            causes.begin(self.env.now)
+
+    def end(self) -> None:
+        """Count what is down up to now."""
+        self._observe()
+
+    # Scripted faults.
+
+    def hold(self, target: str) -> Hold:
+        """What keeps a unit, host, domain, member or part down."""
+        if target not in self._holds:
+            units = {unit.name: index for index, unit in enumerate(self.system.units)}
+            if target in self.held:
+                variable = self.held[target]
+                self._holds[target] = NamedHold(self, variable, self._without(target, variable))
+            elif target in units:
+                self._holds[target] = UnitHold(self, units[target])
+            else:
+                known = [*self.held, *units]
+                raise ModelError(
+                    f"got {target!r}; nothing in the cluster is called that{nearest(target, known)}"
+                )
+        return self._holds[target]
+
+    def _without(self, target: str, variable: int) -> int:
+        """The node that is true while the thing would stand if it were not held."""
+        expr: Expr = (
+            self.system.parts[target] if target in self.system.parts else self.system.standing[target]
+        )
+        return self.gates.add(substitute(expr, {variable: True}))
+
+    def force(self, unit: int, hold: UnitHold) -> None:
+        """Hold a unit down; its clock runs on underneath, and turns the hold instead."""
+        if self.gates.is_true(unit):
+            self.turn(unit, False)
+        self._forced[unit] = hold
+
+    def unforce(self, unit: int) -> None:
+        """Let a unit be what its clock says."""
+        if self._forced.pop(unit).own_up:
+            self.turn(unit, True)

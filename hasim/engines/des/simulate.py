@@ -1,0 +1,174 @@
+"""One history of a cluster, event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from simpy import Environment
+
+from hasim.engines.des.calendar import start_calendar
+from hasim.engines.des.clocks import start_clocks
+from hasim.engines.des.figures import down_by_name, gaps_by_part, service_figures
+from hasim.engines.des.live import LiveCluster
+from hasim.engines.des.scripts import FaultPort
+from hasim.engines.des.shocks import start_shocks
+from hasim.errors import ModelError, nearest
+from hasim.faults import Fault
+from hasim.model.cluster import Cluster
+from hasim.model.failures import Maintenance
+from hasim.model.scenario import Scenario
+from hasim.model.system import System, Window, compile_system
+from hasim.results.run import Run, history_warnings
+from hasim.streams import Streams, seed_or_fresh
+from hasim.units import human, seconds
+
+Progress = Callable[[float, float], object]
+Start = Literal["new", "steady"]
+
+WARM_UP_CYCLES = 5
+"""A steady start of a system with memory throws away so many of its longest cycles of up and down."""
+
+
+def simulate(
+    model: Cluster | Scenario,
+    over: str = "30d",
+    seed: int | None = None,
+    start: Start = "new",
+    *,
+    level: float = 0.95,
+    progress: Progress | None = None,
+) -> Run:
+    """Play one history of a cluster, or of a scenario with its scripted faults, and tell what happened.
+
+    `over` is how long. The history begins with everything new and the calendar on its first page, or
+    somewhere in the long run (`start="steady"`). `seed` makes it repeatable; without one, the run says which
+    it drew. `level` is that of the intervals. `progress(done, total)`, in simulated seconds, is called now
+    and then. Ctrl-C ends the history where it is, and what happened up to then is returned.
+    """
+    cluster, faults = (model.cluster, model.faults) if isinstance(model, Scenario) else (model, ())
+    length = _length(over)
+    seed = seed_or_fresh(seed)
+    _check(cluster, start, level)
+    system, holds = _with_holds(cluster) if faults else (compile_system(cluster), {})
+    warm_up = _warm_up(system) if start == "steady" else 0.0
+    env = Environment(initial_time=-warm_up)
+
+    def pulse() -> None:
+        if progress is not None:
+            progress(max(0.0, env.now), length)
+
+    live = LiveCluster(env, system, Streams(seed), holds, pulse)
+    windows = system.windows[: len(system.windows) - len(holds)]
+    _start(live, windows, start == "steady")
+    ports: list[FaultPort] = []
+    stopped = False
+    try:
+        if warm_up:
+            env.run(until=0.0)
+        live.begin()
+        ports = _start_faults(live, faults)
+        env.run(until=length)
+        pulse()
+    except KeyboardInterrupt:
+        if env.now <= 0:
+            raise
+        stopped = True
+    for port in ports:
+        port.close()
+    live.end()
+    return _run(
+        live,
+        seed,
+        level,
+        ports,
+        f"interrupted after {human(env.now)} of {human(length)}" if stopped else None,
+    )
+
+
+def _run(live: LiveCluster, seed: int, level: float, ports: list[FaultPort], interrupted: str | None) -> Run:
+    cluster, end = live.system.cluster, live.env.now
+    held = {variable: name for name, variable in live.held.items()}
+    services = service_figures(live, end, level, held)
+    intervals = down_by_name(live)
+    trace = live.history.trace()
+    warnings = [interrupted] if interrupted else []
+    warnings += [warning for warning in (port.warning() for port in ports) if warning]
+    if trace.dropped:
+        warnings.append(f"the trace has the first {len(trace)} facts; {trace.dropped} more are only counted")
+    if ports:
+        warnings.append(
+            "the faults were arranged: figures describe this history, their intervals are no forecast"
+        )
+    warnings += history_warnings({name: intervals[name] for name in services})
+    warnings += cluster.assumptions()
+    return Run(
+        cluster=cluster.name,
+        services=services,
+        start_s=0.0,
+        end_s=end,
+        intervals=intervals,
+        gaps=gaps_by_part(live),
+        trace=trace,
+        warnings=tuple(warnings),
+        seed=seed,
+    )
+
+
+def _start(live: LiveCluster, windows: tuple[Window, ...], steady: bool) -> None:
+    """Set the beginning and start every process but the scripted faults; then let all settle."""
+    with live.instant():
+        start_clocks(live, steady)
+        start_calendar(live, windows, steady)
+        for role in live.roles:
+            role.appoint(first=not steady)
+    start_shocks(live, steady)
+
+
+def _start_faults(live: LiveCluster, faults: tuple[Fault, ...]) -> list[FaultPort]:
+    ports = [FaultPort(live, fault) for fault in faults]
+    for port in ports:
+        live.env.process(port.play())
+    return ports
+
+
+def _with_holds(cluster: Cluster) -> tuple[System, dict[str, int]]:
+    """The system with a variable for everything that a scripted fault may hold down.
+
+    To be held down is to be in a window that comes when the script says, so it is compiled as one: the last
+    windows of the system, one for each name, which no calendar turns.
+    """
+    names = cluster.names()
+    plans = {f"held: {name}": Maintenance(on=(name,), every="2y", lasting="1y") for name in names}
+    system = compile_system(cluster.model_copy(update={"maintenance": {**cluster.maintenance, **plans}}))
+    first = system.variables - len(names)
+    return system, {name: first + i for i, name in enumerate(names)}
+
+
+def _warm_up(system: System) -> float:
+    """How long a steady start warms up: not at all where every clock is alone, since there it is exact."""
+    if all(unit.independent for unit in system.units) and not system.switches:
+        return 0.0
+    cycles = [unit.life.mean + unit.down.mean for unit in system.units if unit.life is not None]
+    return WARM_UP_CYCLES * max([*cycles, *(shock.every.mean for shock in system.shocks)])
+
+
+def _length(over: str) -> float:
+    try:
+        length = seconds(over)
+    except ValueError as error:
+        raise ModelError(str(error), "over") from None
+    if length <= 0:
+        raise ModelError(f"got {over!r}; a run lasts longer than zero", "over")
+    return length
+
+
+def _check(cluster: object, start: str, level: float) -> None:
+    if not isinstance(cluster, Cluster):
+        raise ModelError(f"got a {type(cluster).__name__}; simulate takes a Cluster or a Scenario", "model")
+    if start not in ("new", "steady"):
+        raise ModelError(
+            f"got {start!r}; a run starts 'new' or 'steady'{nearest(start, ['new', 'steady'])}", "start"
+        )
+    if not 0 < level < 1:
+        raise ModelError(f"got {level!r}; the level of an interval lies between 0 and 1, like 0.95", "level")

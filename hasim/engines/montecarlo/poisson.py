@@ -1,0 +1,312 @@
+"""Exponential lives: failures tick on one calendar Poisson process, and hardly any of them needs a look.
+
+The route for units that know nothing of one another, with exponential lives and any repair laws, without windows.
+Ticks come at the total failure rate; whose tick it is is drawn apart, and only where it matters. A tick of a unit
+that is still down is ignored, which is exact because a life has no memory. With G the gap after a tick and R the
+repair drawn for it, a down interval overlaps a later one only if R > G, so one comparison of two arrays finds every
+place where anything can happen: one tick in fifty. Nothing is sorted. Time is counted in mean gaps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hasim.engines.montecarlo.book import Book, Tally
+from hasim.engines.montecarlo.clusters import Clusters, Intervals
+from hasim.model.laws import Exponential, Law
+from hasim.model.system import System, SystemUnit
+from hasim.streams import Streams
+
+Ints = NDArray[np.int64]
+Small = NDArray[np.int16]
+Floats = NDArray[np.float64]
+
+BATCH = 1 << 15
+LEAST = 1 << 8
+ROOM = BATCH + 64
+TABLE_BITS = 12
+KINDS_MAX = 2000  # more kinds than this and the table that chooses one does not pay
+
+
+def ticks_apply(system: System) -> bool:
+    """Whether this route is right for the system."""
+    if system.windows or system.switches or system.shocks:
+        return False
+    exponential = all(unit.independent and isinstance(unit.life, Exponential) for unit in system.units)
+    return exponential and 0 < len(system.units) <= KINDS_MAX
+
+
+def run_ticks(system: System, runs: int, horizon: float, streams: Streams, *, new: bool) -> Tally:
+    """`runs` histories of `horizon` seconds, laid end to end on one line."""
+    book = Book(system, runs, horizon, stationary=not new)
+    _Line(system, book, streams, new).run()
+    return book.close()
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Units whose ticks are treated alike: one repair law, and all of them or none a single point of failure."""
+
+    down: Law
+    alone: bool
+    units: Ints
+    rates: Floats
+
+
+@dataclass(frozen=True)
+class _Ticks:
+    """Ticks in the order of time: the gap after each, the repair, the code (its kind), and the time.
+
+    There is one time more than ticks: that of the tick that follows.
+    """
+
+    gaps: Floats
+    repairs: Floats
+    code: Small
+    times: Floats
+
+
+class _Choice:
+    """Draws numbers 0 … n - 1 with given weights: a table for most, exact comparison where a cell is shared."""
+
+    def __init__(self, weights: Floats) -> None:
+        self.edges = np.cumsum(weights / weights.sum())
+        self.edges[-1] = 1.0
+        cells = 1 << TABLE_BITS
+        self._shift = np.uint32(32 - TABLE_BITS)
+        low = np.searchsorted(self.edges, np.arange(cells) / cells, side="right")
+        high = np.searchsorted(self.edges, np.arange(1, cells + 1) / cells, side="left")
+        self._table = low.astype(np.int16)
+        self._shared = low != high
+        self._any_shared = bool(self._shared.any())
+
+    def draw(self, rng: np.random.Generator, count: int) -> Small:
+        if self.edges.size == 1:
+            return np.zeros(count, dtype=np.int16)
+        word = rng.integers(0, 1 << 32, count, dtype=np.uint32)
+        cell = word >> self._shift
+        drawn = self._table[cell]
+        if self._any_shared:
+            # Within a shared cell the rest of the word and 32 bits more decide.
+            unsure = np.flatnonzero(self._shared[cell])
+            more = rng.integers(0, 1 << 32, unsure.size, dtype=np.uint32)
+            point = (word[unsure] + more / 2.0**32) / 2.0**32
+            drawn[unsure] = np.searchsorted(self.edges, point, side="right")
+        return drawn
+
+
+class _Line:
+    """The loop over batches of ticks along the line of all runs."""
+
+    def __init__(self, system: System, book: Book, streams: Streams, new: bool) -> None:
+        self.book = book
+        self.clusters = Clusters(system, book, ticks=True)
+        self.units = system.units
+        self.rng = {name: streams[f"ticks/{name}"] for name in ("gaps", "repairs", "kinds", "units")}
+        self.kinds = _kinds(system.units, self.clusters.alone[: len(system.units)])
+        rates = np.array([kind.rates.sum() for kind in self.kinds])
+        self.rate = float(rates.sum())
+        self.whose = _Choice(rates)
+        self.which = [_Choice(kind.rates) for kind in self.kinds]
+        self.exponential = all(isinstance(kind.down, Exponential) for kind in self.kinds)
+        self.means = np.array([kind.down.mean * self.rate for kind in self.kinds])
+        by_kind = np.array([kind.alone for kind in self.kinds])
+        # Codes that always need a look: kinds, and behind them units that are down when a run begins.
+        self.always = np.concatenate([by_kind, self.clusters.alone[: len(system.units)]])
+        self.period = self.rate * book.horizon  # length of a run in mean gaps
+        self.length = self.period * book.runs
+        self._initial(streams, new)
+        # Room for a batch behind the ticks of a cluster that the batch before left open.
+        self.gaps, self.repairs = np.empty(ROOM), np.empty(ROOM)
+        self.times, self.code = np.empty(ROOM + 1), np.zeros(ROOM, dtype=np.int16)
+        self.open = 0
+
+    def _initial(self, streams: Streams, new: bool) -> None:
+        """Units that are down when their run begins: as ticks at that very moment, with what is left of a repair."""
+        runs: list[Ints] = []
+        units: list[Ints] = []
+        lengths: list[Floats] = []
+        for u, unit in enumerate(() if new else self.units):
+            assert unit.life is not None
+            rng = streams[f"{unit.name}/start"]
+            count = int(rng.binomial(self.book.runs, unit.down.mean / (unit.life.mean + unit.down.mean)))
+            runs.append(rng.choice(self.book.runs, count, replace=False))
+            units.append(np.full(count, u))
+            lengths.append(unit.down.residual(rng, count) * self.rate)
+        self.first_run = np.concatenate([*runs, np.empty(0, dtype=np.int64)]).astype(np.int64)
+        order = np.argsort(self.first_run, kind="stable")
+        self.first_run = self.first_run[order]
+        self.first_unit = np.concatenate([*units, np.empty(0, dtype=np.int64)]).astype(np.int64)[order]
+        self.first_length = np.concatenate([*lengths, np.empty(0)])[order]
+        self.first_done = 0
+
+    def run(self) -> None:
+        """Batch after batch, up to the end of the line."""
+        begin = float(self.rng["gaps"].standard_exponential())  # when the next tick comes
+        ticks = 0
+        while begin < self.length:
+            left = self.length - begin
+            begin, inside = self._batch(begin, int(max(LEAST, min(BATCH, left + 3 * left**0.5))))
+            ticks += inside
+        self.clusters.flush()
+        self.book.events = 2 * (ticks - self.clusters.ignored)
+
+    def _batch(self, begin: float, count: int) -> tuple[float, int]:
+        """Draw ticks, the first of them at `begin`, and find their clusters.
+
+        Gives the time of the tick that follows, with which the next batch begins, and how many lie in the line.
+        """
+        old, size = self.open, self.open + count
+        self._make_room(size)
+        gaps, repairs, code, times = (
+            self.gaps[:size],
+            self.repairs[:size],
+            self.code[:size],
+            self.times[: size + 1],
+        )
+        self.rng["gaps"].standard_exponential(out=gaps[old:])
+        self._draw_repairs(repairs[old:], code[old:])
+        times[0] = 0.0
+        np.cumsum(gaps, out=times[1:])
+        times += begin - times[old]  # of each tick, and at last of the one that follows
+        end = float(times[-1])
+        inside = count if end < self.length else int(np.searchsorted(times[old:-1], self.length))
+        ticks = _Ticks(gaps, repairs, code, times)
+        if self.first_done < self.first_run.size and self.first_run[self.first_done] * self.period < end:
+            ticks = self._insert(ticks, end)
+        self._find(ticks)
+        return end, inside
+
+    def _make_room(self, size: int) -> None:
+        if size > self.gaps.size:
+            more = np.empty(size)
+            self.gaps, self.repairs = np.concatenate([self.gaps, more]), np.concatenate([self.repairs, more])
+            self.code = np.concatenate([self.code, np.zeros(size, dtype=np.int16)])
+            self.times = np.empty(self.gaps.size + 1)
+
+    def _draw_repairs(self, repairs: Floats, code: Small) -> None:
+        """Draw the kinds of some ticks and repairs for them."""
+        rng = self.rng["repairs"]
+        several = len(self.kinds) > 1
+        code[:] = self.whose.draw(self.rng["kinds"], code.size) if several else 0
+        if self.exponential:
+            rng.standard_exponential(out=repairs)
+            repairs *= self.means[code] if several else self.means[0]
+            return
+        if several:
+            order = np.argsort(code, kind="stable")
+            counts = np.bincount(code, minlength=len(self.kinds)).tolist()
+            parts = [kind.down.draw(rng, count) for kind, count in zip(self.kinds, counts, strict=True)]
+            repairs[order] = np.concatenate(parts)
+        else:
+            repairs[:] = self.kinds[0].down.draw(rng, repairs.size)
+        repairs *= self.rate
+
+    def _insert(self, ticks: _Ticks, end: float) -> _Ticks:
+        """Put units that are down when their run begins among the ticks, where that can matter.
+
+        It cannot if the unit is up again before the next tick, alone makes no difference, and no other unit is
+        down at that moment. Their code is beyond the kinds: a certain unit, at the start of a run.
+        """
+        last = int(np.searchsorted(self.first_run * self.period, end))
+        chosen = slice(self.first_done, last)
+        self.first_done = last
+        run, unit, length = self.first_run[chosen], self.first_unit[chosen], self.first_length[chosen]
+        at = run * self.period
+        place = np.searchsorted(ticks.times, at)  # in front of that tick
+        together = np.concatenate([[False], run[1:] == run[:-1], [False]])
+        matters = (
+            (length > ticks.times[place] - at) | self.clusters.alone[unit] | together[1:] | together[:-1]
+        )
+        if not matters.any():
+            return ticks
+        place = place[matters]
+        times = np.insert(ticks.times, place, at[matters])
+        own = (len(self.kinds) + unit[matters]).astype(np.int16)
+        repairs = np.insert(ticks.repairs, place, length[matters])
+        return _Ticks(np.diff(times), repairs, np.insert(ticks.code, place, own), times)
+
+    def _find(self, ticks: _Ticks) -> None:
+        """Find the clusters among these ticks; the last is kept for the next batch if it goes on."""
+        gaps, repairs = ticks.gaps, ticks.repairs
+        looks = repairs > gaps
+        if self.always.any() or gaps.base is None:  # with units inserted, the arrays are new ones
+            looks |= self.always[ticks.code]
+        seeds = np.flatnonzero(looks)
+        self.open = 0
+        if not seeds.size:
+            return
+        # How far does each seed reach? Most overlap the next tick only.
+        size = gaps.size
+        reach = seeds.copy()
+        passed = gaps[seeds]
+        more = np.flatnonzero(repairs[seeds] > passed)
+        while more.size:
+            reach[more] += 1
+            more = more[reach[more] < size]
+            passed[more] += gaps[reach[more]]
+            more = more[repairs[seeds[more]] > passed[more]]
+        reach = np.maximum.accumulate(reach)
+        starts = np.flatnonzero(np.concatenate([[True], seeds[1:] > reach[:-1]]))
+        first, last = seeds[starts], reach[np.append(starts[1:], seeds.size) - 1]
+        rest = None
+        if last[-1] >= size:
+            rest, first, last = slice(int(first[-1]), size), first[:-1], last[:-1]
+        if first.size:
+            self._hand_over(ticks, first, last)
+        if rest is not None:
+            self._keep(ticks, rest)
+
+    def _keep(self, ticks: _Ticks, rest: slice) -> None:
+        """Leave these ticks for the next batch."""
+        gaps, repairs, code = ticks.gaps[rest].copy(), ticks.repairs[rest].copy(), ticks.code[rest].copy()
+        self.open = gaps.size
+        self._make_room(self.open)
+        self.gaps[: self.open], self.repairs[: self.open], self.code[: self.open] = gaps, repairs, code
+
+    def _hand_over(self, ticks: _Ticks, first: Ints, last: Ints) -> None:
+        """Give whole clusters, from tick `first` to tick `last` each, to be evaluated."""
+        sizes = last - first + 1
+        heads = np.cumsum(sizes) - sizes
+        member = np.arange(int(sizes.sum())) + np.repeat(first - heads, sizes)
+        time = ticks.times[member]
+        kind = ticks.code[member].astype(np.int64)
+        run = (time / self.period).astype(np.int64)
+        start = time - run * self.period
+        unit = kind - len(self.kinds)
+        initial = np.flatnonzero(unit >= 0)
+        if initial.size:
+            run[initial] = np.rint(time[initial] / self.period).astype(np.int64)
+            start[initial] = 0.0
+        for number, choice in enumerate(self.which):
+            mine = np.flatnonzero(kind == number) if len(self.which) > 1 or initial.size else slice(None)
+            units = self.kinds[number].units
+            count = unit[mine].size
+            unit[mine] = units[choice.draw(self.rng["units"], count)] if units.size > 1 else units[0]
+        leads = np.zeros(member.size, dtype=np.bool_)
+        leads[heads] = True
+        if run[-1] >= self.book.runs:  # beyond the end of the line
+            upto = int(np.searchsorted(run, self.book.runs))
+            member, leads, unit, run, start = (
+                member[:upto],
+                leads[:upto],
+                unit[:upto],
+                run[:upto],
+                start[:upto],
+            )
+        start /= self.rate
+        end = np.minimum(start + ticks.repairs[member] / self.rate, self.book.horizon)
+        self.clusters.add(Intervals(leads, unit, run, start, end))
+
+
+def _kinds(units: tuple[SystemUnit, ...], alone: NDArray[np.bool_]) -> list[_Kind]:
+    groups: dict[tuple[Law, bool], list[int]] = {}
+    for u, unit in enumerate(units):
+        groups.setdefault((unit.down, bool(alone[u])), []).append(u)
+    rates = np.array([1 / unit.life.mean for unit in units if unit.life is not None])
+    return [
+        _Kind(down, single, np.array(members), rates[members]) for (down, single), members in groups.items()
+    ]

@@ -1,0 +1,336 @@
+"""The declared cluster: topology, parts, failures and services, checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from hasim.declared import Declared, at
+from hasim.errors import ModelError, Problem, nearest
+from hasim.faults import Fault
+from hasim.model.failures import Burst, Crew, Failure, Failures, Maintenance, Spares
+from hasim.model.parts import AnyPart, Balancer
+from hasim.model.placement import Misplaced, member_names, place
+from hasim.model.scenario import Scenario
+from hasim.model.service import Service
+from hasim.model.topology import LEVELS, Topology
+
+if TYPE_CHECKING:
+    import networkx
+
+PROCESS = "process"  # failures for the members of every part that has none of its own
+SERVICE = "cluster"  # the name of the one service of a model that says `up` instead of `services`
+
+
+class Cluster(Declared):
+    """A cluster as somebody would draw it: where things stand, what they need, how they fail, what users see.
+
+    The same value goes into `ha.solve`, `ha.estimate` and `ha.simulate`. In place of `services`, a model with one
+    service may say `up` (and `slo`) at the top.
+    """
+
+    hasim: Literal[1] = Field(default=1, description="Version of the model format.")
+    name: str = Field(min_length=1, max_length=200, description="What the cluster is called in results.")
+    about: str = Field(default="", description="One line that says what the model shows.")
+    topology: Topology = Field(default=Topology(), description="Failure domains and hosts.")
+    failures: dict[str, Failures] = Field(
+        default={},
+        description="How things fail, by level (zone, host, process), by part or by the name of one thing; the nearest counts.",
+    )
+    crews: dict[str, Crew] = Field(default={}, description="Repair crews of limited size, by name.")
+    spares: dict[str, Spares] = Field(default={}, description="Stocks of spares, by name.")
+    bursts: dict[str, Burst] = Field(
+        default={}, description="Events that take several hosts at once, by name."
+    )
+    maintenance: dict[str, Maintenance] = Field(default={}, description="Planned windows, by name.")
+    parts: dict[str, AnyPart] = Field(min_length=1, description="The parts, by name.")
+    services: dict[str, Service] = Field(
+        min_length=1, description="What users see, by name; the first is the main one."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_service_in_short(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or not ({"up", "slo"} & set(data)):
+            return data
+        if "services" in data:
+            raise ModelError.of(
+                [at(("up",), "say either `up` (one service) or `services` (several), not both")]
+            )
+        if "up" not in data:
+            raise ModelError.of([at(("slo",), "an slo needs `up`, which says when the service counts as up")])
+        rest = {key: value for key, value in data.items() if key not in ("up", "slo")}
+        slo = {"slo": data["slo"]} if data.get("slo") is not None else {}
+        return {**rest, "services": {SERVICE: {"up": data["up"], **slo}}}
+
+    @field_validator("parts", "services", "failures", "crews", "spares", "bursts", "maintenance")
+    @classmethod
+    def _names_read_well(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            if not name or name != name.strip() or any(char in name for char in ".[]\n\t/"):
+                raise ValueError(
+                    f"got the name {name!r}; a name has no dots, slashes, brackets or outer blanks"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        found = list(_check(self))
+        if found:
+            raise ModelError.of(found)
+        return self
+
+    # What the engines and the checks read.
+
+    def members(self) -> dict[str, list[str]]:
+        """Names of the members of each part."""
+        return {name: member_names(name, part) for name, part in self.parts.items()}
+
+    def placement(self) -> dict[str, str | None]:
+        """The host of each member, by the member's name; None for a member on no host."""
+        hosts: dict[str, str | None] = {}
+        for name, part in self.parts.items():
+            hosts.update(zip(member_names(name, part), place(name, part, self.topology), strict=True))
+        return hosts
+
+    def names(self) -> list[str]:
+        """Everything that has a name and can be up or down: domains, hosts, parts and their members."""
+        members = [member for group in self.members().values() for member in group]
+        return list(dict.fromkeys([*self.topology.paths(), *self.parts, *members]))
+
+    def needs(self, name: str) -> dict[str, str]:
+        """What a part depends on, a balancer's targets included."""
+        part = self.parts[name]
+        return {**part.needs, **part.to} if isinstance(part, Balancer) else dict(part.needs)
+
+    def assumptions(self) -> list[str]:
+        """What the model takes for granted and a reader should know."""
+        notes = []
+        for name, part in self.parts.items():
+            own = self.failures.get(name) or self.failures.get(PROCESS)
+            if (
+                not part.on
+                and not own
+                and not any(member in self.failures for member in self.members()[name])
+            ):
+                notes.append(f"{name} never fails by itself: no failures are declared for it")
+            if part.count > 1 and hasattr(part, "failover") and part.switch is None:
+                notes.append(f"{name} fails over in no time: no failover is declared for it")
+        return notes
+
+    # Ways to make another one from this one.
+
+    def during(self, *faults: Fault) -> Scenario:
+        """This cluster with scripted faults, for `ha.simulate`."""
+        known = self.names()
+        problems = [
+            at(
+                ("during", i),
+                f"the fault names {target!r}, which is not in the cluster{nearest(target, known)}",
+            )
+            for i, fault in enumerate(faults)
+            for target in fault.targets
+            if target not in known
+        ]
+        if problems:
+            raise ModelError.of(problems)
+        return Scenario(self, faults)
+
+    def replace(self, path: str, value: Any) -> Cluster:
+        """The same cluster with one field changed: `cluster.replace("etcd.members", 5)`.
+
+        A path starts at the cluster (`services.api.slo.availability`) or, in short, at a part (`etcd.members`).
+        """
+        from hasim.model.editing import replaced  # noqa: PLC0415 - it builds clusters itself
+
+        return replaced(self, path, value)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The cluster as plain data, the way a model file has it."""
+        from hasim.model.editing import plain  # noqa: PLC0415 - it builds clusters itself
+
+        return plain(self)
+
+    def to_yaml(self, header: str | None = None) -> str:
+        """The cluster as the text of a model file; reading it gives an equal cluster."""
+        from hasim.model.yaml_writer import write_yaml  # noqa: PLC0415 - heavy, only for writing
+
+        return write_yaml(self.to_plain(), header=header)
+
+    def graph(self) -> networkx.DiGraph[str]:
+        """Topology and placement as one networkx graph; nodes have a `level`, members also their `part`."""
+        graph = self.topology.graph()
+        hosts = self.placement()
+        for part, members in self.members().items():
+            for member in members:
+                graph.add_node(member, level=PROCESS, part=part)
+                host = hosts[member]
+                if host is not None:
+                    graph.add_edge(host, member)
+        return graph
+
+
+def _check(cluster: Cluster) -> Iterator[Problem]:
+    yield from _check_names(cluster)
+    yield from _check_failures(cluster)
+    yield from _check_parts(cluster)
+    yield from _check_cycles(cluster)
+    yield from _check_targets(cluster)
+    yield from _check_services(cluster)
+
+
+def _check_names(cluster: Cluster) -> Iterator[Problem]:
+    taken = {name: f"a {level}" for name, level in cluster.topology.levels().items()}
+    for name in cluster.parts:
+        if name in taken:
+            yield at(("parts", name), f"the name is already that of {taken[name]}; every name may stand once")
+        taken[name] = "a part"
+    for part, members in cluster.members().items():
+        for member in members:
+            if member != part and member in taken:
+                yield at(
+                    ("parts", part),
+                    f"its member would be called {member!r}, which is already the name of {taken[member]}; "
+                    "every name may stand once",
+                )
+            taken[member] = f"a member of {part}"
+    for name in cluster.services:
+        if name in LEVELS:
+            yield at(("services", name), f"{name!r} is the name of a level; choose another")
+
+
+def _check_failures(cluster: Cluster) -> Iterator[Problem]:
+    levels = set(cluster.topology.levels().values())
+    known = [*LEVELS, PROCESS, *cluster.names()]
+    for target, failures in cluster.failures.items():
+        loc = ("failures", target)
+        if target not in known:
+            yield at(
+                loc, f"nothing is called {target!r}{nearest(target, known)}; give a level, a part or a name"
+            )
+        elif target in LEVELS and target not in levels:
+            yield at(loc, f"the topology has no {target}, so this failure would never strike")
+        names = [failure.name for failure in failures]
+        if not failures:
+            yield at(loc, "the list is empty; leave the target out instead")
+        if len(failures) > 1 and (None in names or len(set(names)) < len(names)):
+            yield at(loc, f"several failures of {target!r} need different names (`name:`)")
+        for i, failure in enumerate(failures):
+            yield from _check_failure(cluster, target, failure, (*loc, i))
+
+
+def _check_failure(
+    cluster: Cluster, target: str, failure: Failure, loc: tuple[str | int, ...]
+) -> Iterator[Problem]:
+    for field, kept in (("crew", cluster.crews), ("spares", cluster.spares)):
+        wanted = getattr(failure, field)
+        if wanted is not None and wanted not in kept:
+            yield at(
+                (*loc, field), f"unknown {field} {wanted!r}{nearest(wanted, kept)}; declared: {_listed(kept)}"
+            )
+    if failure.scope == "whole" and target not in cluster.parts:
+        yield at((*loc, "scope"), f"`whole` is for parts; {target!r} is not a part")
+    if failure.common_cause and target not in cluster.parts and target != PROCESS:
+        yield at(
+            (*loc, "common_cause"), f"a common cause strikes the members of a part; {target!r} is not a part"
+        )
+
+
+def _check_parts(cluster: Cluster) -> Iterator[Problem]:
+    for name, part in cluster.parts.items():
+        loc = ("parts", name)
+        try:
+            place(name, part, cluster.topology)
+        except Misplaced as error:
+            yield at((*loc, "on"), str(error))
+        if part.on and part.spread != "host" and part.spread not in cluster.topology.levels().values():
+            yield at((*loc, "spread"), f"the topology has no {part.spread} to spread over")
+        fields = {"to": part.to, "needs": part.needs} if isinstance(part, Balancer) else {"needs": part.needs}
+        for field, needs in fields.items():
+            for other, kind in needs.items():
+                yield from _check_need(cluster, name, (*loc, field, other), kind)
+
+
+def _check_need(cluster: Cluster, name: str, loc: tuple[str, ...], kind: str) -> Iterator[Problem]:
+    other, part = loc[-1], cluster.parts[name]
+    if other not in cluster.parts:
+        yield at(loc, f"{name} needs {other!r}, which is not a part{nearest(other, cluster.parts)}")
+    elif other == name:
+        yield at(loc, f"{name} needs itself")
+    elif kind == "local":
+        try:
+            mine, its = (set(place(n, cluster.parts[n], cluster.topology)) for n in (name, other))
+        except Misplaced:
+            return
+        if None in mine or None in its or not mine <= its:
+            yield at(
+                loc, f"a local need takes a member of {other} on every host of {name}; say `on` for both"
+            )
+        if part.switch is not None:
+            yield at(
+                loc,
+                f"a {getattr(part, 'kind', 'part')} that fails over cannot have a local need; use a hard one",
+            )
+
+
+def _check_cycles(cluster: Cluster) -> Iterator[Problem]:
+    state: dict[str, int] = {}
+
+    def visit(name: str, trail: tuple[str, ...]) -> tuple[str, ...] | None:
+        if state.get(name) == 2 or name not in cluster.parts:
+            return None
+        if state.get(name) == 1:
+            return (*trail[trail.index(name) :], name)
+        state[name] = 1
+        for other in cluster.needs(name):
+            cycle = None if other == name else visit(other, (*trail, name))
+            if cycle:
+                return cycle
+        state[name] = 2
+        return None
+
+    for name in cluster.parts:
+        cycle = visit(name, ())
+        if cycle:
+            yield at(("parts", cycle[0], "needs"), f"parts need each other in a circle: {' -> '.join(cycle)}")
+            return
+
+
+def _check_targets(cluster: Cluster) -> Iterator[Problem]:
+    places = cluster.topology.levels()
+    for name, burst in cluster.bursts.items():
+        loc = ("bursts", name, "within")
+        domains = cluster.topology.at_level(burst.within) if burst.within in LEVELS else [burst.within]
+        if not domains or any(domain not in places for domain in domains):
+            allowed = [*places.values(), *places]
+            yield at(
+                loc, f"no domain or level {burst.within!r} in the topology{nearest(burst.within, allowed)}"
+            )
+            continue
+        fewest = min(len(cluster.topology.hosts_in(domain)) for domain in domains)
+        if burst.hosts is not None and burst.hosts > fewest:
+            yield at(
+                ("bursts", name, "hosts"),
+                f"got {burst.hosts}, but a domain of {burst.within!r} has only {fewest} hosts",
+            )
+    known = cluster.names()
+    for name, window in cluster.maintenance.items():
+        for i, target in enumerate(window.on):
+            if target not in known:
+                yield at(
+                    ("maintenance", name, "on", i), f"nothing is called {target!r}{nearest(target, known)}"
+                )
+
+
+def _check_services(cluster: Cluster) -> Iterator[Problem]:
+    known = cluster.names()
+    for name, service in cluster.services.items():
+        for wanted in service.up.names():
+            if wanted not in known:
+                yield at(("services", name, "up"), f"nothing is called {wanted!r}{nearest(wanted, known)}")
+
+
+def _listed(names: Mapping[str, Any]) -> str:
+    return ", ".join(names) if names else "none"

@@ -1,0 +1,31 @@
+"""A pool: equal replicas that share the work, like API servers."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from hasim.model.parts.part import Part
+
+
+class Pool(Part):
+    """n replicas, any k of which carry the load."""
+
+    kind: Literal["pool"] = "pool"
+    replicas: int = Field(ge=1, le=10_000, description="Number of replicas, 1 to 10 000.")
+    required: int = Field(default=1, ge=1, description="Replicas that must be up.")
+
+    @model_validator(mode="after")
+    def _enough_replicas(self) -> Self:
+        if self.required > self.replicas:
+            raise ValueError(f"required is {self.required}, but there are only {self.replicas} replicas")
+        return self
+
+    @property
+    def count(self) -> int:
+        return self.replicas
+
+    @property
+    def enough(self) -> int:
+        return self.required

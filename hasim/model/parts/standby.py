@@ -1,0 +1,52 @@
+"""A pair of which one works and the other waits: hot, warm or cold."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from hasim.model.failures import Failover
+from hasim.model.parts.part import Part
+from hasim.units import Share
+
+
+class Standby(Part):
+    """An active member and standbys which age as fast as it does (hot), more slowly (warm) or not at all (cold).
+
+    Only the members' own processes age differently; hosts and domains age as always. The active member, repaired
+    before the failover is done, carries on at once; so does the first one repaired after all were down.
+    """
+
+    kind: Literal["standby"] = "standby"
+    members: int = Field(
+        default=2, ge=2, le=99, description="Number of members, a pair unless said otherwise."
+    )
+    mode: Literal["hot", "warm", "cold"] = Field(default="hot", description="How the waiting members age.")
+    warm_rate: Share | None = Field(
+        default=None, description="Ageing of a warm standby against the active one, 0 to 1."
+    )
+    failover: Failover = Field(description="From the fall of the active member to the standby working.")
+
+    RESUMES: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _rate_when_warm(self) -> Self:
+        if (self.mode == "warm") != (self.warm_rate is not None):
+            raise ValueError(f"mode is {self.mode}: warm_rate is said for warm standbys, and only for them")
+        return self
+
+    @property
+    def count(self) -> int:
+        return self.members
+
+    @property
+    def switch(self) -> Failover | None:
+        return self.failover
+
+    @property
+    def idle_rate(self) -> float:
+        rates = {"hot": 1.0, "warm": self.warm_rate, "cold": 0.0}
+        rate = rates[self.mode]
+        assert rate is not None
+        return rate
