@@ -17,9 +17,7 @@ Loc = tuple[str | int, ...]
 class Declared(BaseModel):
     """A frozen value that is checked when it is made; every mistake in it is named at once in a ModelError."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", arbitrary_types_allowed=True, validate_default=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, validate_default=False)
 
     def __init__(self, /, **data: Any) -> None:
         try:
@@ -29,7 +27,7 @@ class Declared(BaseModel):
 
 
 def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """pydantic's findings in hasim's words: the path, what was given, what is allowed, the nearest match."""
+    """Pydantic's findings in hasim's words: the path, what was given, what is allowed, the nearest match."""
     found: dict[Problem, None] = {}
     for detail in error.errors(include_url=False):
         for problem in _translate(detail, model):
@@ -43,7 +41,7 @@ def at(loc: Sequence[str | int], message: str) -> Problem:
 
 
 def path_text(loc: Sequence[str | int]) -> str:
-    """parts.etcd.members, failures.host[1].mttr"""
+    """The location as one reads it: parts.etcd.members, failures.host[1].mttr."""
     text = ""
     for step in loc:
         text += f"[{step}]" if isinstance(step, int) else f"{'.' if text else ''}{step}"
@@ -75,9 +73,7 @@ def _of_no_kind(loc: Loc, given: object, expected: str) -> Problem:
     kinds = [kind for kind in re.findall(r"'kind=(\w+)'", expected) if kind != "instance"]
     allowed = f"kinds are {', '.join(kinds)}"
     if not isinstance(given, Mapping):
-        return at(
-            loc, f"got {shown(given)}; write a mapping with a kind, like {{kind: {kinds[0]}, …}}; {allowed}"
-        )
+        return at(loc, f"got {shown(given)}; write a mapping with a kind, like {{kind: {kinds[0]}, …}}; {allowed}")
     if given.get("kind") is None:
         return at(loc, f"has no kind; {allowed}")
     word = given["kind"]
@@ -120,10 +116,7 @@ _NUMBERS = (
 def _range(metadata: Sequence[object]) -> str:
     """What the bounds in a field's metadata allow: " from 1 to 99", " of at least 1", " above 0"."""
     bounds = {
-        name: getattr(item, name)
-        for item in metadata
-        for name in ("ge", "gt", "le", "lt")
-        if hasattr(item, name)
+        name: getattr(item, name) for item in metadata for name in ("ge", "gt", "le", "lt") if hasattr(item, name)
     }
     if "ge" in bounds and "le" in bounds:
         return f" from {bounds['ge']} to {bounds['le']}"

@@ -120,9 +120,7 @@ def _parse(text: str) -> float:
             raise ValueError(f"got {_shown(text)}; a duration is numbers with units, like '30s' or '1h30m'")
         unit = _unit(term[2], text)
         if _ORDER[unit] <= last_rank:
-            raise ValueError(
-                f"got {_shown(text)}; units go from large to small, each at most once, like '1h30m'"
-            )
+            raise ValueError(f"got {_shown(text)}; units go from large to small, each at most once, like '1h30m'")
         total += Fraction(Decimal(term[1])) * _UNITS[unit]
         position, last_rank = term.end(), _ORDER[unit]
     if last_rank < 0:
@@ -222,9 +220,7 @@ def _digits(number: float) -> str:
     """Two significant digits below 10, whole numbers above: 3.4, 11, 1,200."""
     text = f"{number:.1f}" if number >= 1 else f"{number:.2g}"
     if float(text) >= 10:
-        return (
-            f"{round(number):,}" if number < 1e3 else f"{float(f'{number:.3g}'):,.0f}"
-        )  # 1,234,567 -> 1,230,000
+        return f"{round(number):,}" if number < 1e3 else f"{float(f'{number:.3g}'):,.0f}"  # 1,234,567 -> 1,230,000
     return text.removesuffix(".0")
 
 

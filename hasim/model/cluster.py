@@ -37,13 +37,11 @@ class Cluster(Declared):
     topology: Topology = Field(default=Topology(), description="Failure domains and hosts.")
     failures: dict[str, Failures] = Field(
         default={},
-        description="How things fail, by level (zone, host, process), by part or by the name of one thing; the nearest counts.",
+        description="How things fail, by level (zone, host, process), by part or by name; the nearest counts.",
     )
     crews: dict[str, Crew] = Field(default={}, description="Repair crews of limited size, by name.")
     spares: dict[str, Spares] = Field(default={}, description="Stocks of spares, by name.")
-    bursts: dict[str, Burst] = Field(
-        default={}, description="Events that take several hosts at once, by name."
-    )
+    bursts: dict[str, Burst] = Field(default={}, description="Events that take several hosts at once, by name.")
     maintenance: dict[str, Maintenance] = Field(default={}, description="Planned windows, by name.")
     parts: dict[str, AnyPart] = Field(min_length=1, description="The parts, by name.")
     services: dict[str, Service] = Field(
@@ -56,9 +54,7 @@ class Cluster(Declared):
         if not isinstance(data, Mapping) or not ({"up", "slo"} & set(data)):
             return data
         if "services" in data:
-            raise ModelError.of(
-                [at(("up",), "say either `up` (one service) or `services` (several), not both")]
-            )
+            raise ModelError.of([at(("up",), "say either `up` (one service) or `services` (several), not both")])
         if "up" not in data:
             raise ModelError.of([at(("slo",), "an slo needs `up`, which says when the service counts as up")])
         rest = {key: value for key, value in data.items() if key not in ("up", "slo")}
@@ -70,9 +66,7 @@ class Cluster(Declared):
     def _names_read_well(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name in value:
             if not name or name != name.strip() or any(char in name for char in ".[]\n\t/"):
-                raise ValueError(
-                    f"got the name {name!r}; a name has no dots, slashes, brackets or outer blanks"
-                )
+                raise ValueError(f"got the name {name!r}; a name has no dots, slashes, brackets or outer blanks")
         return value
 
     @model_validator(mode="after")
@@ -110,11 +104,7 @@ class Cluster(Declared):
         notes = []
         for name, part in self.parts.items():
             own = self.failures.get(name) or self.failures.get(PROCESS)
-            if (
-                not part.on
-                and not own
-                and not any(member in self.failures for member in self.members()[name])
-            ):
+            if not part.on and not own and not any(member in self.failures for member in self.members()[name]):
                 notes.append(f"{name} never fails by itself: no failures are declared for it")
             if part.count > 1 and hasattr(part, "failover") and part.switch is None:
                 notes.append(f"{name} fails over in no time: no failover is declared for it")
@@ -143,19 +133,21 @@ class Cluster(Declared):
 
         A path starts at the cluster (`services.api.slo.availability`) or, in short, at a part (`etcd.members`).
         """
-        from hasim.model.editing import replaced  # noqa: PLC0415 - it builds clusters itself
+        from hasim.model.editing import replaced
 
         return replaced(self, path, value)
 
     def to_plain(self) -> dict[str, Any]:
         """The cluster as plain data, the way a model file has it."""
-        from hasim.model.editing import plain  # noqa: PLC0415 - it builds clusters itself
+        from hasim.model.editing import plain
 
-        return plain(self)
+        data = plain(self)
+        assert isinstance(data, dict)
+        return data
 
     def to_yaml(self, header: str | None = None) -> str:
         """The cluster as the text of a model file; reading it gives an equal cluster."""
-        from hasim.model.yaml_writer import write_yaml  # noqa: PLC0415 - heavy, only for writing
+        from hasim.model.yaml_writer import write_yaml
 
         return write_yaml(self.to_plain(), header=header)
 
@@ -207,9 +199,7 @@ def _check_failures(cluster: Cluster) -> Iterator[Problem]:
     for target, failures in cluster.failures.items():
         loc = ("failures", target)
         if target not in known:
-            yield at(
-                loc, f"nothing is called {target!r}{nearest(target, known)}; give a level, a part or a name"
-            )
+            yield at(loc, f"nothing is called {target!r}{nearest(target, known)}; give a level, a part or a name")
         elif target in LEVELS and target not in levels:
             yield at(loc, f"the topology has no {target}, so this failure would never strike")
         names = [failure.name for failure in failures]
@@ -221,21 +211,15 @@ def _check_failures(cluster: Cluster) -> Iterator[Problem]:
             yield from _check_failure(cluster, target, failure, (*loc, i))
 
 
-def _check_failure(
-    cluster: Cluster, target: str, failure: Failure, loc: tuple[str | int, ...]
-) -> Iterator[Problem]:
+def _check_failure(cluster: Cluster, target: str, failure: Failure, loc: tuple[str | int, ...]) -> Iterator[Problem]:
     for field, kept in (("crew", cluster.crews), ("spares", cluster.spares)):
         wanted = getattr(failure, field)
         if wanted is not None and wanted not in kept:
-            yield at(
-                (*loc, field), f"unknown {field} {wanted!r}{nearest(wanted, kept)}; declared: {_listed(kept)}"
-            )
+            yield at((*loc, field), f"unknown {field} {wanted!r}{nearest(wanted, kept)}; declared: {_listed(kept)}")
     if failure.scope == "whole" and target not in cluster.parts:
         yield at((*loc, "scope"), f"`whole` is for parts; {target!r} is not a part")
     if failure.common_cause and target not in cluster.parts and target != PROCESS:
-        yield at(
-            (*loc, "common_cause"), f"a common cause strikes the members of a part; {target!r} is not a part"
-        )
+        yield at((*loc, "common_cause"), f"a common cause strikes the members of a part; {target!r} is not a part")
 
 
 def _check_parts(cluster: Cluster) -> Iterator[Problem]:
@@ -265,9 +249,7 @@ def _check_need(cluster: Cluster, name: str, loc: tuple[str, ...], kind: str) ->
         except Misplaced:
             return
         if None in mine or None in its or not mine <= its:
-            yield at(
-                loc, f"a local need takes a member of {other} on every host of {name}; say `on` for both"
-            )
+            yield at(loc, f"a local need takes a member of {other} on every host of {name}; say `on` for both")
         if part.switch is not None:
             yield at(
                 loc,
@@ -305,9 +287,7 @@ def _check_targets(cluster: Cluster) -> Iterator[Problem]:
         domains = cluster.topology.at_level(burst.within) if burst.within in LEVELS else [burst.within]
         if not domains or any(domain not in places for domain in domains):
             allowed = [*places.values(), *places]
-            yield at(
-                loc, f"no domain or level {burst.within!r} in the topology{nearest(burst.within, allowed)}"
-            )
+            yield at(loc, f"no domain or level {burst.within!r} in the topology{nearest(burst.within, allowed)}")
             continue
         fewest = min(len(cluster.topology.hosts_in(domain)) for domain in domains)
         if burst.hosts is not None and burst.hosts > fewest:
@@ -319,9 +299,7 @@ def _check_targets(cluster: Cluster) -> Iterator[Problem]:
     for name, window in cluster.maintenance.items():
         for i, target in enumerate(window.on):
             if target not in known:
-                yield at(
-                    ("maintenance", name, "on", i), f"nothing is called {target!r}{nearest(target, known)}"
-                )
+                yield at(("maintenance", name, "on", i), f"nothing is called {target!r}{nearest(target, known)}")
 
 
 def _check_services(cluster: Cluster) -> Iterator[Problem]:

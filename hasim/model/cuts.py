@@ -42,9 +42,7 @@ def minimal_cuts(expr: Expr, order_max: int = 4, count_max: int = 2000) -> CutLi
     return CutList(tuple(cuts[:count_max]), complete and len(cuts) <= count_max)
 
 
-def _joined(
-    families: list[list[Cut]], failing: int, order_max: int, count_max: int
-) -> tuple[list[Cut], bool]:
+def _joined(families: list[list[Cut]], failing: int, order_max: int, count_max: int) -> tuple[list[Cut], bool]:
     """Cuts of "at least `failing` of these are down": every choice of children, every choice of a cut of each.
 
     Each child that must fail adds at least one variable unless two children share it, so choices are built child by
@@ -79,10 +77,7 @@ def _absorbed(cuts: list[Cut], count_max: int) -> tuple[list[Cut], bool]:
     sizes: set[int] = set()
     for cut in sorted(set(cuts), key=lambda each: (len(each), sorted(each))):
         smaller = (
-            frozenset(part)
-            for size in sorted(sizes)
-            if size < len(cut)
-            for part in combinations(sorted(cut), size)
+            frozenset(part) for size in sorted(sizes) if size < len(cut) for part in combinations(sorted(cut), size)
         )
         if cut not in kept and not any(part in kept for part in smaller):
             if len(kept) >= count_max:

@@ -43,9 +43,7 @@ def replaced(cluster: Cluster, path: str, value: Any) -> Cluster:
     if len(steps) == 0 or steps[0] not in type(cluster).model_fields:
         known = [*type(cluster).model_fields, *cluster.parts]
         first = steps[0] if steps else ""
-        raise ModelError(
-            f"no field or part {first!r}{nearest(first, known)}; a path starts with one of {known}", path
-        )
+        raise ModelError(f"no field or part {first!r}{nearest(first, known)}; a path starts with one of {known}", path)
     data = plain(cluster)
     _set(cluster, data, steps, path, value)
     try:

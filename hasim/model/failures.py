@@ -19,9 +19,7 @@ class Restart(Declared):
     """A first try at coming back, before anybody repairs anything: it takes its time, and works or not."""
 
     takes: LawField = Field(description="Time of the restart.")
-    works: Share = Field(
-        default=1.0, description="Probability that the restart is enough; otherwise repair follows."
-    )
+    works: Share = Field(default=1.0, description="Probability that the restart is enough; otherwise repair follows.")
 
 
 class Failure(Declared):
@@ -32,19 +30,13 @@ class Failure(Declared):
     (MTTF in some texts); the law of a plain duration is exponential.
     """
 
-    mtbf: LawField = Field(
-        description="Up time from repair to failure: a law, or a duration as its exponential mean."
-    )
+    mtbf: LawField = Field(description="Up time from repair to failure: a law, or a duration as its exponential mean.")
     mttr: LawField = Field(description="Repair time: a law, or a duration as its exponential mean.")
     detect: LawField | None = Field(default=None, description="Time until anybody notices.")
     restart: Restart | None = Field(default=None, description="A restart tried before repair.")
     crew: str | None = Field(default=None, description="Name of the repair crew that must be free.")
-    spares: str | None = Field(
-        default=None, description="Name of the stock that a repair takes a spare from."
-    )
-    priority: int = Field(
-        default=0, description="Order of repair under discipline `priority`; lower goes first."
-    )
+    spares: str | None = Field(default=None, description="Name of the stock that a repair takes a spare from.")
+    priority: int = Field(default=0, description="Order of repair under discipline `priority`; lower goes first.")
     common_cause: Share = Field(
         default=0.0, lt=1, description="Share beta of the failures that take all members at once."
     )
@@ -52,9 +44,7 @@ class Failure(Declared):
         default="each", description="`each`: every member fails by itself; `whole`: the part fails as one."
     )
     name: str | None = Field(default=None, description="A name, needed when one target has several failures.")
-    preset: str | None = Field(
-        default=None, description="Published figures to start from; other fields override."
-    )
+    preset: str | None = Field(default=None, description="Published figures to start from; other fields override.")
 
     @model_validator(mode="before")
     @classmethod
@@ -65,17 +55,13 @@ class Failure(Declared):
         laws = {"mtbf": known.mtbf, "mttr": known.mttr}
         missing = [field for field, law in laws.items() if law is None and field not in data]
         if missing:
-            raise ValueError(
-                f"the preset {known.name!r} has no {missing[0]} ({known.caveat}); say {missing[0]} here"
-            )
+            raise ValueError(f"the preset {known.name!r} has no {missing[0]} ({known.caveat}); say {missing[0]} here")
         return {**laws, **data}
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.scope == "whole" and self.common_cause:
-            raise ValueError(
-                "common_cause is a share of the failures of single members; scope `whole` has none"
-            )
+            raise ValueError("common_cause is a share of the failures of single members; scope `whole` has none")
         if self.spares is not None and self.restart is not None and self.restart.works >= 1:
             raise ValueError(f"spares {self.spares!r} would never be used: the restart always works")
         if self.mtbf.mean <= 0:
@@ -122,9 +108,7 @@ def _as_list(value: Any) -> Any:
 class _FailuresSchema:
     """Says in a JSON Schema that one failure needs no list, and that a preset's name may stand for it."""
 
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         several = handler(core)
         return {
             "description": "A failure, a list of named failures, or the name of a preset.",
@@ -165,9 +149,7 @@ class Failover(Declared):
 
     takes: LawField = Field(description="Time from the loss of the active member to the next one acting.")
     coverage: Share = Field(default=1.0, description="Probability that failing over works by itself.")
-    manual: LawField | None = Field(
-        default=None, description="Time until a person has failed over, when it did not."
-    )
+    manual: LawField | None = Field(default=None, description="Time until a person has failed over, when it did not.")
 
     @model_validator(mode="after")
     def _manual_when_uncovered(self) -> Self:
@@ -196,9 +178,7 @@ class Burst(Declared):
     every: LawField = Field(description="Time between events in one domain.")
     mttr: LawField = Field(description="Down time of each host that is hit.")
     share: Share | None = Field(default=None, description="Probability that an event hits a given host.")
-    hosts: int | None = Field(
-        default=None, ge=1, description="Number of hosts that an event hits, drawn at random."
-    )
+    hosts: int | None = Field(default=None, ge=1, description="Number of hosts that an event hits, drawn at random.")
 
     @model_validator(mode="after")
     def _one_of_share_and_hosts(self) -> Self:

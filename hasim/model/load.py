@@ -18,10 +18,16 @@ def load(model: str | Path) -> Cluster:
 
     Every mistake in the file is named at once, with its line, in a ModelError.
     """
+    path = model_file(model)
+    return _build(read_yaml_file(path), path.parent)
+
+
+def model_file(model: str | Path) -> Path:
+    """The file that `load` reads: the path itself, or the shipped model of that name."""
     path = Path(model)
     if not path.exists() and isinstance(model, str) and model in model_names():
-        path = model_path(model)
-    return _build(read_yaml_file(path), path.parent)
+        return model_path(model)
+    return path
 
 
 def loads(text: str | bytes, name: str = "<text>") -> Cluster:

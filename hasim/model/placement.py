@@ -47,9 +47,7 @@ def _hosts_of(part: Part, topology: Topology) -> list[str]:
     hosts: dict[str, None] = {}
     for target in part.on:
         if target not in known:
-            raise Misplaced(
-                f"unknown host or domain {target!r}{nearest(target, known)}; known: {_short(list(known))}"
-            )
+            raise Misplaced(f"unknown host or domain {target!r}{nearest(target, known)}; known: {_short(list(known))}")
         found = topology.hosts_in(target)
         if not found:
             raise Misplaced(f"the domain {target!r} has no hosts")

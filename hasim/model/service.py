@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from hasim.errors import nearest
 from hasim.declared import Declared, shown
+from hasim.errors import nearest
 from hasim.units import Seconds, Share
 
 Rule = Literal["all_of", "any_of", "at_least"]
@@ -116,9 +116,7 @@ class Service(Declared):
     @classmethod
     def _bare_condition(cls, data: Any) -> Any:
         bare = isinstance(data, list | str | Up)
-        rule = (
-            isinstance(data, Mapping) and bool(data) and set(data) <= {"all_of", "any_of", "at_least", "of"}
-        )
+        rule = isinstance(data, Mapping) and bool(data) and set(data) <= {"all_of", "any_of", "at_least", "of"}
         return {"up": data} if bare or rule else data
 
     @model_validator(mode="after")

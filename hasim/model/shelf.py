@@ -23,9 +23,7 @@ def model_path(name: str) -> Path:
     shelf = _shelf()
     if name not in shelf:
         known = ", ".join(sorted(shelf)) or "nothing"
-        raise ModelError(
-            f"got {name!r}, no model on the shelf{nearest(name, shelf)}; the shelf holds {known}"
-        )
+        raise ModelError(f"got {name!r}, no model on the shelf{nearest(name, shelf)}; the shelf holds {known}")
     return shelf[name]
 
 

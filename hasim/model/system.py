@@ -207,9 +207,7 @@ class _Assembly:
     def _member_units(self) -> None:
         for name, part in self.cluster.parts.items():
             general = self.cluster.failures.get(name) or self.cluster.failures.get(PROCESS) or ()
-            idle = (
-                self.switch_parts.index(name) if part.idle_rate != 1 and name in self.switch_parts else None
-            )
+            idle = self.switch_parts.index(name) if part.idle_rate != 1 and name in self.switch_parts else None
             for i, member in enumerate(self.cluster.members()[name]):
                 host = self.placed[name][i]
                 site = self.paths[host] if host is not None else ()
@@ -231,15 +229,11 @@ class _Assembly:
 
     def _burst_units(self) -> None:
         for name, burst in self.cluster.bursts.items():
-            domains = (
-                self.cluster.topology.at_level(burst.within) if burst.within in LEVELS else [burst.within]
-            )
+            domains = self.cluster.topology.at_level(burst.within) if burst.within in LEVELS else [burst.within]
             for domain in domains:
                 victims = []
                 for host in self.cluster.topology.hosts_in(domain):
-                    unit = SystemUnit(
-                        f"{host} ({name})", "burst", self.paths[host], None, None, None, burst.mttr
-                    )
+                    unit = SystemUnit(f"{host} ({name})", "burst", self.paths[host], None, None, None, burst.mttr)
                     victims.append(len(self.units))
                     self._add(host, unit)
                 label = name if len(domains) == 1 else f"{name} in {domain}"
@@ -269,9 +263,7 @@ class _Assembly:
     # Expressions.
 
     def _standing(self, blocked: dict[str, list[Expr]]) -> dict[str, Expr]:
-        alone = {
-            name: all_of([*map(Var, self.own.get(name, [])), *blocked.get(name, [])]) for name in self.paths
-        }
+        alone = {name: all_of([*map(Var, self.own.get(name, [])), *blocked.get(name, [])]) for name in self.paths}
         standing = {name: all_of(alone[step] for step in path) for name, path in self.paths.items()}
         for name in self.cluster.parts:
             for i, member in enumerate(self.cluster.members()[name]):
@@ -316,9 +308,7 @@ class _Assembly:
     def _neighbour(self, name: str, i: int, other: str, standing: dict[str, Expr]) -> Expr:
         host = self.placed[name][i]
         members = self.cluster.members()[other]
-        return any_of(
-            standing[member] for member, its in zip(members, self.placed[other], strict=True) if its == host
-        )
+        return any_of(standing[member] for member, its in zip(members, self.placed[other], strict=True) if its == host)
 
     def _switch(self, name: str, led: int, standing: dict[str, Expr]) -> Switch:
         part = self.cluster.parts[name]

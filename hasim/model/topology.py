@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from hasim.errors import nearest
 from hasim.declared import Declared
+from hasim.errors import nearest
 
 if TYPE_CHECKING:
     import networkx
@@ -105,7 +105,7 @@ class Topology(Domain):
 
     def graph(self) -> networkx.DiGraph[str]:
         """The tree as a networkx graph from container to content, each node with its `level`."""
-        import networkx  # noqa: PLC0415 - heavy, only for drawing
+        import networkx
 
         graph: networkx.DiGraph[str] = networkx.DiGraph()
         for level, path in self.walk():

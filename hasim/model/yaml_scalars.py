@@ -25,9 +25,7 @@ KEY_LENGTH_MAX: Final = 100  # characters; written in escapes it still stays bel
 
 # A text may not hold these, not even as an escape: they could steer the terminal that shows it. The line
 # breaks of Unicode (NEL, LS, PS) may be escaped.
-FORBIDDEN_IN_TEXT: Final = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]"
-)
+FORBIDDEN_IN_TEXT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
 _NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOLEANS: Final = {

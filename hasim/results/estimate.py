@@ -42,9 +42,7 @@ class Estimate:
             if not float(self.standard_error) >= 0:  # also NaN
                 raise ValueError(f"a standard error is zero or more, got {self.standard_error}")
         if not self.low <= self.value <= self.high:  # also NaN
-            raise ValueError(
-                f"an estimate needs low ≤ value ≤ high, got {self.low}, {self.value}, {self.high}"
-            )
+            raise ValueError(f"an estimate needs low ≤ value ≤ high, got {self.low}, {self.value}, {self.high}")
         if not 0 < self.level <= 1:
             raise ValueError(f"the level of an interval is above 0 and at most 1, got {self.level}")
 

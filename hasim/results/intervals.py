@@ -346,9 +346,7 @@ def _no_downtime(count: int, replicas: int, exposure: float, level: float, longe
     return Estimate(0.0, 0.0, high, level, method, count, unit="share")
 
 
-def _variance_of_total(
-    x: NDArray[np.float64], d: NDArray[np.float64], count: int
-) -> tuple[float, float, str]:
+def _variance_of_total(x: NDArray[np.float64], d: NDArray[np.float64], count: int) -> tuple[float, float, str]:
     """Return the variance of the total downtime, the effective number of events behind it, and the method."""
     total = float(x.sum())
     alone = float(d @ d)  # outages come one by one: compound Poisson

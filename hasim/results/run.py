@@ -68,9 +68,7 @@ class Run:
         """Return when a unit, part or service was down, shape (k, 2) in seconds."""
         if name not in self.intervals:
             known = sorted(self.intervals)
-            raise ModelError(
-                f"got {name!r}; the run knows no such unit, part or service{nearest(name, known)}"
-            )
+            raise ModelError(f"got {name!r}; the run knows no such unit, part or service{nearest(name, known)}")
         return self.intervals[name]
 
     def downtime_s(self, name: str) -> float:
@@ -91,9 +89,7 @@ class Run:
         start_s, end_s = _instant(start), _instant(end)
         if not self.start_s <= start_s < end_s <= self.end_s:
             lived = f"{human(self.start_s)} to {human(self.end_s)}"
-            raise ModelError(
-                f"got {start!r} to {end!r}; a part of this run lies in {lived}, start before end"
-            )
+            raise ModelError(f"got {start!r} to {end!r}; a part of this run lies in {lived}, start before end")
         intervals = {name: _clipped(rows, start_s, end_s) for name, rows in self.intervals.items()}
         gaps = {name: _clipped(rows, start_s, end_s) for name, rows in self.gaps.items()}
         services = {

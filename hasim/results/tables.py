@@ -82,7 +82,7 @@ def service_text(figures: ServiceFigures) -> str:
     said = []
     availability = _availability(figures)
     if availability is not None:
-        said.append(f"{availability} available, {_nines(figures)} nines")
+        said.append(f"{availability} available, {nines_text(figures)} nines")
     elif figures.interval_unavailability is not None:
         said.append(f"{figures.interval_unavailability.complement()} available over the horizon")
     if figures.downtime_s_per_year is not None:
@@ -116,7 +116,7 @@ def _availability(figures: ServiceFigures) -> Estimate | None:
     return figures.availability
 
 
-def _nines(figures: ServiceFigures) -> str:
+def nines_text(figures: ServiceFigures) -> str:
     """The number of nines, from the unavailability if it is known: 1 - availability loses digits."""
     down = figures.unavailability
     if down is None and figures.availability is not None:
@@ -164,7 +164,7 @@ def _row(name: str, figures: ServiceFigures, with_slo: bool) -> str:
     cells = [
         f"<th>{html.escape(name)}</th>",
         _cell(_availability(figures)),
-        f"<td>{_nines(figures)}</td>",
+        f"<td>{nines_text(figures)}</td>",
         _cell(figures.downtime_s_per_year),
         _cell(figures.outages_per_year),
         _cell(figures.mean_outage_s),

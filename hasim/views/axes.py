@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # Okabe & Ito's palette: told apart also by readers who do not see red and green.
 BLUE: Final = "#0072B2"
 VERMILION: Final = "#D55E00"
+RED: Final = "#C62828"
 GREEN: Final = "#009E73"
 ORANGE: Final = "#E69F00"
 SKY: Final = "#56B4E9"

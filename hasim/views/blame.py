@@ -50,9 +50,7 @@ def plot_blame(result: Result, service: str | None = None, ax: Axes | None = Non
     ax = axes_or_new(ax, 8.0, 1.4 + 0.34 * max(3, len(bars)))
     ax.set_title(f"{result.cluster}: who takes {figures.name} down", loc="left", color=INK, fontsize=11)
     if not bars:
-        ax.text(
-            0.5, 0.5, "nobody to blame: no downtime was seen", ha="center", transform=ax.transAxes, color=INK
-        )
+        ax.text(0.5, 0.5, "nobody to blame: no downtime was seen", ha="center", transform=ax.transAxes, color=INK)
         ax.set_axis_off()
         return ax
     rows = range(len(bars))

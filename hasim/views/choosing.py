@@ -14,7 +14,5 @@ def service_of(result: Result, name: str | None) -> ServiceFigures:
         return next(iter(result.services.values()))
     if name not in result.services:
         known = ", ".join(result.services)
-        raise ModelError(
-            f"got {name!r}, no service of this result{nearest(name, result.services)}; there is {known}"
-        )
+        raise ModelError(f"got {name!r}, no service of this result{nearest(name, result.services)}; there is {known}")
     return result.services[name]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hasim.results import Sample, ServiceFigures
 from hasim.results.intervals import quantile_interval
 from hasim.units import YEAR, human, share_text
-from hasim.views.axes import BLUE, GREY, INK, SKY, VERMILION, axes_or_new, calm, log_seconds, percent
+from hasim.views.axes import BLUE, INK, SKY, VERMILION, axes_or_new, calm, log_seconds, percent
 from hasim.views.choosing import service_of
 
 if TYPE_CHECKING:
@@ -43,9 +43,7 @@ def plot_downtime(sample: Sample, service: str | None = None, ax: Axes | None = 
     if budget is not None:
         _draw_budget(ax, down, budget, figures)
     period = "year" if sample.horizon_s == YEAR else human(sample.horizon_s)
-    ax.set_title(
-        f"{sample.cluster}: downtime of {figures.name} in a {period}", loc="left", color=INK, fontsize=11
-    )
+    ax.set_title(f"{sample.cluster}: downtime of {figures.name} in a {period}", loc="left", color=INK, fontsize=11)
     ax.set_xlabel(f"downtime x in a {period}")
     ax.set_ylabel("probability of more than x")
     return ax
@@ -76,21 +74,25 @@ def _draw_curve(ax: Axes, down: NDArray[np.float64]) -> None:
     floor = ax.get_ylim()[0]
     ax.fill_between(x, np.maximum(survival, floor), floor, step="post", color=SKY, alpha=0.25, linewidth=0)
     ax.step(x, np.maximum(survival, floor), where="post", color=BLUE, linewidth=2)
-    share = percent(none)
-    ax.annotate(
-        f"{share} without any downtime" if none else "every history had some downtime",
-        xy=(low, 1 - none), xytext=(8, -4), textcoords="offset points", va="top", color=BLUE, fontsize=10,
-    )  # fmt: skip
+    said = f"{percent(none)} of {runs:,} histories without any downtime" if none else "every history had some downtime"
+    ax.text(0.02, 0.04, said, transform=ax.transAxes, color=BLUE, fontsize=10)
     for name, p in (("median", 0.5), ("99 %", 0.99)):
-        value, _ = quantile_interval(down, p), None
-        del value
-        where = float(down[min(runs - 1, int(np.ceil(p * runs)) - 1)])
-        if where > low:
-            ax.plot([where], [1 - p], "o", color=BLUE, markersize=5)
-            ax.annotate(
-                f"{name}: {human(where)}", xy=(where, 1 - p), xytext=(7, 4), textcoords="offset points",
-                color=INK, fontsize=9,
-            )  # fmt: skip
+        _mark_quantile(ax, down, name, p)
+
+
+def _mark_quantile(ax: Axes, down: NDArray[np.float64], name: str, p: float) -> None:
+    """A dot on the curve with the interval of the quantile as a bar through it; nothing where that is no downtime."""
+    value = float(down[min(down.size, int(np.ceil(p * down.size))) - 1])
+    left, right = ax.get_xlim()
+    if value <= left:
+        return
+    low, high = quantile_interval(down, p)
+    ax.plot([max(low, left), min(high, right)], [1 - p, 1 - p], color=BLUE, linewidth=1.2)
+    ax.plot([value], [1 - p], "o", color=BLUE, markersize=5)
+    ax.annotate(
+        f"{name}: {human(value)}", xy=(min(high, right), 1 - p), xytext=(6, 0), textcoords="offset points",
+        va="center", color=INK, fontsize=9,
+    )  # fmt: skip
 
 
 def _draw_budget(ax: Axes, down: NDArray[np.float64], budget: float, figures: ServiceFigures) -> None:
@@ -103,4 +105,3 @@ def _draw_budget(ax: Axes, down: NDArray[np.float64], budget: float, figures: Se
         xy=(budget, 1.25), xytext=(-6, 0), textcoords="offset points", ha="right", va="top",
         color=VERMILION, fontsize=9,
     )  # fmt: skip
-    _ = GREY

@@ -122,6 +122,13 @@ def test_every_key_and_list_item_knows_its_line(newline: str) -> None:
     }
 
 
+def test_a_value_of_several_lines_stands_where_it_starts() -> None:
+    lines = read_yaml("a:\n- 'x\n  y'\n- |\n  z\n  z\n- [1,\n   2]\nb:\n  c").lines
+    assert lines == {
+        (): 1, ("a",): 1, ("a", 0): 2, ("a", 1): 4, ("a", 2): 7, ("a", 2, 0): 7, ("a", 2, 1): 8, ("b",): 9,
+    }  # fmt: skip
+
+
 def test_a_path_that_is_not_in_the_file_has_the_line_of_what_is_around_it() -> None:
     document = read_yaml(MODEL)
     assert document.line_of(("parts", "etcd", "members")) == 12
@@ -270,9 +277,7 @@ REFUSED: list[tuple[bytes | str, int, str, str]] = [
 
 
 @pytest.mark.parametrize(("source", "line", "path", "words"), REFUSED)
-def test_what_is_wrong_is_said_with_line_and_path(
-    source: bytes | str, line: int, path: str, words: str
-) -> None:
+def test_what_is_wrong_is_said_with_line_and_path(source: bytes | str, line: int, path: str, words: str) -> None:
     found_line, found_path, message = only_problem(source)
     assert message.startswith(words)
     assert (found_line, found_path) == (line, path)
@@ -415,16 +420,10 @@ def test_a_file_is_read_by_text_or_path(tmp_path: Path) -> None:
 def test_a_missing_file_comes_with_the_nearest_match(tmp_path: Path) -> None:
     for name in ("three-zones.yaml", "two-zones.yml", "three-zone.txt"):
         (tmp_path / name).touch()
-    assert (
-        file_problem(tmp_path / "three-zone.yaml")
-        == "there is no such file; did you mean 'three-zones.yaml'?"
-    )
+    assert file_problem(tmp_path / "three-zone.yaml") == "there is no such file; did you mean 'three-zones.yaml'?"
     assert file_problem(tmp_path / "two-zones") == "there is no such file; did you mean 'two-zones.yml'?"
     assert file_problem(tmp_path / "zzz.yaml") == "there is no such file"
-    assert (
-        file_problem(tmp_path / "no" / "m.yaml")
-        == f"there is no such file, and no folder '{tmp_path / 'no'}'"
-    )
+    assert file_problem(tmp_path / "no" / "m.yaml") == f"there is no such file, and no folder '{tmp_path / 'no'}'"
     assert "there is no such file" in file_problem("")
 
 
@@ -447,9 +446,7 @@ def test_a_file_too_large_is_refused_before_it_is_read(tmp_path: Path, monkeypat
     with open(tmp_path / "m.yaml", "wb") as file:
         file.truncate(10**12)  # sparse
     monkeypatch.setattr(yaml_reader.os, "open", lambda *_: pytest.fail("opened"))
-    assert (
-        file_problem(tmp_path / "m.yaml") == f"has {10**12} bytes; a model has at most {SIZE_MAX} (256 KiB)"
-    )
+    assert file_problem(tmp_path / "m.yaml") == f"has {10**12} bytes; a model has at most {SIZE_MAX} (256 KiB)"
 
 
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
@@ -502,11 +499,7 @@ PIECES = [
 def is_plain(value: object) -> bool:
     if isinstance(value, dict):
         return all(type(key) is str and is_plain(held) for key, held in value.items())
-    return (
-        all(map(is_plain, value))
-        if isinstance(value, list)
-        else type(value) in (str, int, float, bool, type(None))
-    )
+    return all(map(is_plain, value)) if isinstance(value, list) else type(value) in (str, int, float, bool, type(None))
 
 
 def answer(source: bytes | str) -> Document | None:
@@ -563,9 +556,7 @@ class Flawed:
         yield
 
 
-@pytest.mark.parametrize(
-    "flaw", [RecursionError("deep"), ValueError("odd"), AttributeError(), OverflowError("big")]
-)
+@pytest.mark.parametrize("flaw", [RecursionError("deep"), ValueError("odd"), AttributeError(), OverflowError("big")])
 def test_any_exception_of_the_parser_is_a_model_error(flaw: Exception, monkeypatch: Any) -> None:
     monkeypatch.setattr("ruamel.yaml.YAML", type("Flawed", (Flawed,), {"flaw": flaw}))
     assert "is not valid YAML" in only_problem("a: 1")[2]

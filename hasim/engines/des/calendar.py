@@ -29,9 +29,7 @@ def start_calendar(live: LiveCluster, windows: Sequence[Window], steady: bool) -
         return
     phase, now = 0.0, live.env.now
     if steady:
-        phase = float(live.streams["calendar/phase"].random()) * common_period(
-            [window.every for window in windows]
-        )
+        phase = float(live.streams["calendar/phase"].random()) * common_period([window.every for window in windows])
         for window in windows:
             if (now + phase - window.start) % window.every < window.lasting:
                 live.turn(window.variable, False)

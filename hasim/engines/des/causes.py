@@ -39,9 +39,7 @@ class Causes:
         self._since = now
 
 
-def blame(
-    up: Expr, patterns: Mapping[Pattern, float], system: System, held: Mapping[int, str]
-) -> tuple[Blame, ...]:
+def blame(up: Expr, patterns: Mapping[Pattern, float], system: System, held: Mapping[int, str]) -> tuple[Blame, ...]:
     """Return the share of downtime, for each variable, when its return alone would have ended the outage.
 
     That is its criticality; `share` is the same, made to add up to one over all variables. `held` names the
@@ -72,9 +70,7 @@ def blame(
     )
 
 
-def cuts(
-    up: Expr, patterns: Mapping[Pattern, float], system: System, held: Mapping[int, str]
-) -> tuple[Cut, ...]:
+def cuts(up: Expr, patterns: Mapping[Pattern, float], system: System, held: Mapping[int, str]) -> tuple[Cut, ...]:
     """Return the minimal cuts that were seen, with the share of downtime when all of each was down."""
     downtime = sum(patterns.values())
     if downtime == 0:

@@ -32,9 +32,7 @@ def plain_clock(
         live.come_up(index, name, "repaired")
 
 
-def clock(
-    live: LiveCluster, index: int, unit: SystemUnit, down_first: float | None, lives: Iterator[float]
-) -> Steps:
+def clock(live: LiveCluster, index: int, unit: SystemUnit, down_first: float | None, lives: Iterator[float]) -> Steps:
     """A unit with any of detection, restart, spares and crew between failing and coming back."""
     way_back = WayBack(live, index, unit)
     if down_first is not None:

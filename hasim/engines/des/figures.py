@@ -31,9 +31,7 @@ def service_figures(
     for service in live.system.services:
         down = live.history.down(live.nodes["service", service.name])
         slo = None if service.slo is None else (service.slo.availability, service.slo.window)
-        figures = figures_of_history(
-            service.name, down, length_s, slo=slo, level=level, longest_repair_mean=longest
-        )
+        figures = figures_of_history(service.name, down, length_s, slo=slo, level=level, longest_repair_mean=longest)
         patterns = live.causes[service.name].patterns
         found[service.name] = replace(
             figures,
@@ -103,9 +101,7 @@ def longest_outage_mean(system: System) -> float:
         spare = 0.0 if stock is None else _rest(stock.restock)
         slowest.append(_rest(unit.down) * waits.get(unit.crew or "", 1) + spare)
     for switch in system.switches:
-        slowest.extend(
-            _rest(law) for law in (switch.failover.takes, switch.failover.manual) if law is not None
-        )
+        slowest.extend(_rest(law) for law in (switch.failover.takes, switch.failover.manual) if law is not None)
     slowest.extend(window.lasting for window in system.windows)
     return max(slowest)
 

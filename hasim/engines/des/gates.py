@@ -39,9 +39,7 @@ class Gates:
             for child in inputs:
                 self.above[child].append(number)
         else:
-            assert isinstance(node, Const), (
-                f"variable {node} is not among the {self.variables} of the network"
-            )
+            assert isinstance(node, Const), f"variable {node} is not among the {self.variables} of the network"
             self.surplus.append(0 if node.value else -1)
         self.above.append([])
         return number

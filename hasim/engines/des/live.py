@@ -229,16 +229,12 @@ class LiveCluster:
                 self._holds[target] = UnitHold(self, units[target])
             else:
                 known = [*self.held, *units]
-                raise ModelError(
-                    f"got {target!r}; nothing in the cluster is called that{nearest(target, known)}"
-                )
+                raise ModelError(f"got {target!r}; nothing in the cluster is called that{nearest(target, known)}")
         return self._holds[target]
 
     def _without(self, target: str, variable: int) -> int:
         """The node that is true while the thing would stand if it were not held."""
-        expr: Expr = (
-            self.system.parts[target] if target in self.system.parts else self.system.standing[target]
-        )
+        expr: Expr = self.system.parts[target] if target in self.system.parts else self.system.standing[target]
         return self.gates.add(substitute(expr, {variable: True}))
 
     def force(self, unit: int, hold: UnitHold) -> None:

@@ -31,9 +31,7 @@ class Role:
         self.active: int | None = None
         self.former: int | None = None  # who carries on if it is back before the failover ends
         self.failover: Process | None = None
-        self.idlers: list[list[IdleClock]] = [
-            [] for _ in members
-        ]  # clocks that mind who is active, by member
+        self.idlers: list[list[IdleClock]] = [[] for _ in members]  # clocks that mind who is active, by member
         self._began = 0.0
         self._rng = live.streams[f"{switch.part}/active"]
         failover = switch.failover

@@ -44,9 +44,7 @@ class FaultPort:
         """Run the script, from time zero."""
         for delay in self.script:
             if not delay >= 0:  # NaN too
-                raise ModelError(
-                    f"the script of {self} yielded {delay!r}; a script yields seconds, zero or more"
-                )
+                raise ModelError(f"the script of {self} yielded {delay!r}; a script yields seconds, zero or more")
             yield self.live.env.timeout(delay)
         self._announce_end({})
 

@@ -33,9 +33,7 @@ def _strikes(live: LiveCluster, shock: Shock, gaps: Iterator[float]) -> Steps:
         yield live.env.timeout(gap)
         if shock.hits is None:
             lots = rng.random(len(shock.victims))
-            hit = [
-                victim for victim, lot in zip(shock.victims, lots, strict=True) if lot < (shock.share or 0.0)
-            ]
+            hit = [victim for victim, lot in zip(shock.victims, lots, strict=True) if lot < (shock.share or 0.0)]
         else:
             chosen = rng.choice(len(shock.victims), size=shock.hits, replace=False)
             hit = [shock.victims[i] for i in sorted(chosen)]

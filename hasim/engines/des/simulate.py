@@ -97,9 +97,7 @@ def _run(live: LiveCluster, seed: int, level: float, ports: list[FaultPort], int
     if trace.dropped:
         warnings.append(f"the trace has the first {len(trace)} facts; {trace.dropped} more are only counted")
     if ports:
-        warnings.append(
-            "the faults were arranged: figures describe this history, their intervals are no forecast"
-        )
+        warnings.append("the faults were arranged: figures describe this history, their intervals are no forecast")
     warnings += history_warnings({name: intervals[name] for name in services})
     warnings += cluster.assumptions()
     return Run(
@@ -167,8 +165,6 @@ def _check(cluster: object, start: str, level: float) -> None:
     if not isinstance(cluster, Cluster):
         raise ModelError(f"got a {type(cluster).__name__}; simulate takes a Cluster or a Scenario", "model")
     if start not in ("new", "steady"):
-        raise ModelError(
-            f"got {start!r}; a run starts 'new' or 'steady'{nearest(start, ['new', 'steady'])}", "start"
-        )
+        raise ModelError(f"got {start!r}; a run starts 'new' or 'steady'{nearest(start, ['new', 'steady'])}", "start")
     if not 0 < level < 1:
         raise ModelError(f"got {level!r}; the level of an interval lies between 0 and 1, like 0.95", "level")

@@ -33,14 +33,10 @@ def calendar(windows: Sequence[Window]) -> Calendar:
     if not windows:
         return Calendar({frozenset(): 1.0}, {})
     periods = [Fraction(window.every).limit_denominator(1_000_000) for window in windows]
-    whole = Fraction(
-        lcm(*(period.numerator for period in periods)), gcd(*(period.denominator for period in periods))
-    )
+    whole = Fraction(lcm(*(period.numerator for period in periods)), gcd(*(period.denominator for period in periods)))
     if sum(2 * whole / period for period in periods) > EDGES_MAX:
         names = ", ".join(window.name for window in windows)
-        raise CannotModel(
-            f"the windows {names}", "their periods have no reasonable common multiple", "use ha.estimate"
-        )
+        raise CannotModel(f"the windows {names}", "their periods have no reasonable common multiple", "use ha.estimate")
     edges: list[tuple[Fraction, int, bool]] = []
     for window, period in zip(windows, periods, strict=True):
         start, lasting = Fraction(window.start), Fraction(window.lasting)
@@ -49,9 +45,7 @@ def calendar(windows: Sequence[Window]) -> Calendar:
             edges.append(((start + n * period + lasting) % whole, window.variable, False))
     edges.sort(key=lambda edge: (edge[0], edge[2], edge[1]))
     now = frozenset(
-        window.variable
-        for window, period in zip(windows, periods, strict=True)
-        if _open_at_zero(window, period)
+        window.variable for window, period in zip(windows, periods, strict=True) if _open_at_zero(window, period)
     )
     shares: dict[Open, Fraction] = {}
     changes: dict[tuple[Open, Open], int] = {}

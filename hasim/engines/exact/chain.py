@@ -379,9 +379,7 @@ class _Explorer:
 
     def _busy(self, flat: Flat, crew: str) -> int:
         return sum(
-            1
-            for k, unit in enumerate(self.units)
-            if unit.crew == crew and self.works[k].kind[flat.stage[k]] == REPAIR
+            1 for k, unit in enumerate(self.units) if unit.crew == crew and self.works[k].kind[flat.stage[k]] == REPAIR
         )
 
     def _line(self, flat: Flat, kind: int, resource: str) -> list[int]:
@@ -473,10 +471,7 @@ class _Explorer:
         if masks is not None:
             up = flat.up
             return [i for i, mask in enumerate(masks) if up & mask == mask]
-        line = [
-            bool(flat.up >> self.number[i] & 1) if i in self.number else True
-            for i in range(self.system.variables)
-        ]
+        line = [bool(flat.up >> self.number[i] & 1) if i in self.number else True for i in range(self.system.variables)]
         return [i for i, expr in enumerate(self.switches[s].standing) if holds(expr, line)]
 
     def _settled(self, rate: float, flat: Flat) -> Branches:
@@ -529,9 +524,7 @@ def _restock_works(name: str, law: Law) -> Clockwork:
     works = Clockwork()
     works.enter_up = works.stages(law, f"the restocking of {name}", UP, ((1.0, TO_UP),))
     if any(stage < 0 for _, stage in works.enter_up):
-        raise CannotModel(
-            f"the restocking of {name}", "it takes no time; leave the stock out", "use ha.estimate"
-        )
+        raise CannotModel(f"the restocking of {name}", "it takes no time; leave the stock out", "use ha.estimate")
     return works
 
 
@@ -544,7 +537,7 @@ def _exponential(law: Law, what: str) -> None:
 
 
 def _masks(switch: Switch, number: dict[int, int]) -> list[int] | None:
-    """For each member the bits of the units it stands on, if it needs all of them: the usual case, and quick to check."""
+    """For each member the bits of the units it stands on, if it needs all of them: the usual case, quick to check."""
     found: list[int] = []
     for expr in switch.standing:
         simple = isinstance(expr, Var) or (

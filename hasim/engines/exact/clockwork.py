@@ -43,7 +43,7 @@ class Clockwork:
         if branches is None:
             raise CannotModel(
                 f"{what} ({law.text()})",
-                "where units wait for or act on each other, only exponential and Erlang laws and mixtures of them are exact",
+                "in a Markov chain only exponential and Erlang laws and mixtures of them are exact",
                 "use ha.estimate or ha.simulate",
             )
         entry: dict[int, float] = {}
@@ -73,9 +73,7 @@ def clockwork(unit: SystemUnit) -> Clockwork:
     down: Outcomes = ((1.0, TO_REPAIR),) if waits else works.enter_repair
     if unit.restart is not None:
         share = unit.restart.works
-        after = tuple(
-            (chance, target) for chance, target in ((share, TO_UP), (1 - share, TO_REPAIR)) if chance > 0
-        )
+        after = tuple((chance, target) for chance, target in ((share, TO_UP), (1 - share, TO_REPAIR)) if chance > 0)
         if not waits:
             after = _spelled_out(after, works.enter_repair)
         down = works.stages(unit.restart.takes, f"the restart of {unit.name}", DOWN, after)

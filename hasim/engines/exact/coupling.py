@@ -36,9 +36,7 @@ def _reach(system: System, wanted: Iterable[int]) -> tuple[set[int], set[int], s
         if variable >= n:
             if variable - n not in switches:
                 switches.add(variable - n)
-                todo.extend(
-                    i for expr in system.switches[variable - n].standing for i in variables(expr) if i < n
-                )
+                todo.extend(i for expr in system.switches[variable - n].standing for i in variables(expr) if i < n)
             continue
         if variable in units:
             continue

@@ -125,8 +125,6 @@ def _paths(system: System) -> Sequence[tuple[str, ...]]:
     return list(system.cluster.topology.paths().values())
 
 
-def as_chances(
-    up: NDArray[np.float64], down: NDArray[np.float64], which: Sequence[int]
-) -> dict[int, tuple[Any, Any]]:
+def as_chances(up: NDArray[np.float64], down: NDArray[np.float64], which: Sequence[int]) -> dict[int, tuple[Any, Any]]:
     """Chances of some variables from vectors over all variables."""
     return {i: (float(up[i]), float(down[i])) for i in which}

@@ -49,9 +49,7 @@ def horizon(system: System, up: Expr, diagram: Diagram, node: Node, over: float)
     units = [i for i in variables(up) if i < len(system.units)]
     alone = not any(i >= len(system.units) for i in variables(up))
     if alone and all(_exponential_clock(system.units[i]) for i in units):
-        return _independent(
-            system, diagram, node, units, over
-        ), "closed form of independent exponential units"
+        return _independent(system, diagram, node, units, over), "closed form of independent exponential units"
     belongs = _belongs(system, up)
     chain = explore(system, belongs, set(), None, TRANSIENT_STATES_MAX)
     return _of_chain(system, up, chain, over), f"matrix exponential of {len(chain.faces)} states"
@@ -59,9 +57,7 @@ def horizon(system: System, up: Expr, diagram: Diagram, node: Node, over: float)
 
 def _belongs(system: System, up: Expr) -> Membership:
     if any(i >= len(system.units) + len(system.switches) for i in variables(up)):
-        raise CannotModel(
-            "planned windows from a fresh start", "a calendar is not a Markov chain", "use ha.estimate"
-        )
+        raise CannotModel("planned windows from a fresh start", "a calendar is not a Markov chain", "use ha.estimate")
     return everything(system, variables(up))
 
 
@@ -133,7 +129,7 @@ def _of_chain(system: System, up: Expr, chain: Chain, over: float) -> Horizon:
     """∫π(t)dt = T·π + (π(0) - π(T))·(1π - Q)⁻¹, π the stationary distribution (the deviation matrix; Coolen-Schrijner
     & van Doorn 2002). The main term has all digits of π, whatever the exponential π(T) lost.
     """
-    from scipy.linalg import expm  # noqa: PLC0415 - heavy, and only here
+    from scipy.linalg import expm
 
     n = len(chain.faces)
     generator = np.zeros((n, n))

@@ -41,14 +41,17 @@ class Rates:
         number = np.cumsum(kept) - 1
         inner = kept[self.source] & kept[self.target]
         order = number[self.order[kept[self.order]]]
-        return Rates(
-            int(kept.sum()), number[self.source[inner]], number[self.target[inner]], self.rate[inner], order
-        )
+        return Rates(int(kept.sum()), number[self.source[inner]], number[self.target[inner]], self.rate[inner], order)
 
     def leaving(self) -> Floats:
         """Total rate out of each state, to itself not counted."""
         moves = self.source != self.target
-        return np.bincount(self.source[moves], weights=self.rate[moves], minlength=self.n)
+        return _summed(self.source[moves], self.rate[moves], self.n)
+
+
+def _summed(places: Ints, amounts: Floats, n: int) -> Floats:
+    """The sum of the amounts at each of n places."""
+    return np.asarray(np.bincount(places, weights=amounts, minlength=n), dtype=float)
 
 
 def stationary(rates: Rates) -> Floats:
@@ -83,7 +86,7 @@ def _swept_stationary(rates: Rates) -> Floats:
     rest = np.arange(rates.n) != 0
     inner = rates.within(rest)
     from_first = (rates.source == 0) & (rates.target != 0)
-    inflow = np.bincount(rates.target[from_first] - 1, weights=rates.rate[from_first], minlength=rates.n - 1)
+    inflow = _summed(rates.target[from_first] - 1, rates.rate[from_first], rates.n - 1)
     weights = _sweep(inner.target, inner.source, inner.rate, rates.leaving()[rest], inflow, inner.order)
     return np.insert(weights, 0, 1.0)
 
@@ -99,7 +102,7 @@ def first_passage(rates: Rates, absorbing: NDArray[np.bool_], start: dict[int, f
     kept[0] = False
     inner = rates.within(kept)
     leaving = rates.leaving()
-    lost_rate = np.bincount(rates.source, weights=rates.rate * absorbing[rates.target], minlength=rates.n)
+    lost_rate = _summed(rates.source, rates.rate * absorbing[rates.target], rates.n)
     if inner.n:
         out = leaving[kept]
         time = _sweep(inner.source, inner.target, inner.rate, out, np.ones(inner.n), inner.order)
@@ -114,17 +117,14 @@ def first_passage(rates: Rates, absorbing: NDArray[np.bool_], start: dict[int, f
     g[0] = (lost_rate[0] + weight @ g[onward]) / leaving[0]
     whole = h[0] / g[0]
     return float(
-        sum(
-            share * (whole if state == 0 else h[state] + (1 - g[state]) * whole)
-            for state, share in start.items()
-        )
+        sum(share * (whole if state == 0 else h[state] + (1 - g[state]) * whole) for state, share in start.items())
     )
 
 
 def _sweep(rows: Ints, columns: Ints, values: Floats, diagonal: Floats, right: Floats, order: Ints) -> Floats:
     """Solve diagonal·x - values·x = right by Gauss-Seidel in the given order; everything is non-negative."""
-    from scipy.sparse import coo_matrix  # noqa: PLC0415 - heavy, and small chains do without
-    from scipy.sparse.linalg import splu  # noqa: PLC0415
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.linalg import splu
 
     n = len(diagonal)
     place = np.empty(n, dtype=np.intp)

@@ -28,8 +28,6 @@ def hits(shock: Shock, victims: list[int], groups: list[list[int]]) -> Iterator[
         else:
             assert shock.hits is not None
             wasted = shock.hits - len(struck)
-            chance = (
-                ways * comb(down, wasted) / comb(len(victims), shock.hits) if 0 <= wasted <= down else 0.0
-            )
+            chance = ways * comb(down, wasted) / comb(len(victims), shock.hits) if 0 <= wasted <= down else 0.0
         if chance > 0 and struck:
             yield chance, struck

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 
 from hasim.engines.exact.calendar import calendar
 from hasim.engines.exact.chain import Chain, Membership, explore
@@ -84,16 +85,21 @@ class _Solver:
         steady = steadily.figures(node)
         # Up, but with something missing that it needs to be whole.
         degraded = None if full == up else steadily.availability(node & ~self.diagram.build(full))[0]
-        return ServiceFigures(
+        figures = ServiceFigures(
             name=service.name,
-            **_long_run(steady),
+            availability=Estimate.exact(steady.up),
+            unavailability=Estimate.exact(steady.down),
+            outages_per_year=Estimate.exact(steady.frequency * YEAR),
+            downtime_s_per_year=Estimate.exact(steady.down * YEAR),
+            mean_outage_s=Estimate.exact(steady.down / steady.frequency) if steady.frequency > 0 else None,
+            mean_uptime_s=Estimate.exact(steady.up / steady.frequency) if steady.frequency > 0 else None,
             degraded=None if degraded is None else Estimate.exact(degraded),
             slo=None if service.slo is None else (service.slo.availability, service.slo.window),
             blame=self._blame(steady),
             cuts=self._cuts(steadily, up, steady),
             mttf_s=self._mttf(service.name, up, steady),
-            **self._first(service.name, up, over),
         )
+        return figures if over is None else self._from_new(figures, up, over)
 
     def _chains(self, name: str, conditions: list[Expr]) -> list[Chain]:
         wanted = {i for condition in conditions for i in variables(condition)}
@@ -163,28 +169,14 @@ class _Solver:
         self.routes.append(f"{name}: time to first outage by an absorbing chain of {states} states")
         return Estimate.exact(mean)
 
-    def _first(self, name: str, up: Expr, over: float | None) -> dict[str, Estimate]:
-        if over is None:
-            return {}
+    def _from_new(self, figures: ServiceFigures, up: Expr, over: float) -> ServiceFigures:
         found, route = horizon(self.system, up, self.diagram, self.diagram.build(up), over)
-        self.routes.append(f"{name}: horizon from all up by {route}")
-        return {
-            "interval_unavailability": Estimate.exact(found.unavailability),
-            "outages_in_horizon": Estimate.exact(found.outages),
-        }
-
-
-def _long_run(steady: Steady) -> dict[str, Estimate]:
-    figures = {
-        "availability": steady.up,
-        "unavailability": steady.down,
-        "outages_per_year": steady.frequency * YEAR,
-        "downtime_s_per_year": steady.down * YEAR,
-    }
-    if steady.frequency > 0:
-        figures["mean_outage_s"] = steady.down / steady.frequency
-        figures["mean_uptime_s"] = steady.up / steady.frequency
-    return {name: Estimate.exact(value) for name, value in figures.items()}
+        self.routes.append(f"{figures.name}: horizon from all up by {route}")
+        return replace(
+            figures,
+            interval_unavailability=Estimate.exact(found.unavailability),
+            outages_in_horizon=Estimate.exact(found.outages),
+        )
 
 
 def _named(system: System, group: Membership) -> str:

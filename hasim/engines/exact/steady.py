@@ -64,9 +64,7 @@ class Steadily:
             self._known[key] = (true, false)
         return self._known[key]
 
-    def _over_chain(
-        self, spread: dict[int, tuple[Node, float]], number: int
-    ) -> dict[int, tuple[Node, float]]:
+    def _over_chain(self, spread: dict[int, tuple[Node, float]], number: int) -> dict[int, tuple[Node, float]]:
         found: dict[int, tuple[Node, float]] = {}
         for node, weight in spread.values():
             mask = self._mask(node, number)
@@ -80,9 +78,7 @@ class Steadily:
 
     def _mask(self, node: Node, number: int) -> int:
         support = set(self.diagram.support(node))
-        return sum(
-            1 << bit for bit, variable in enumerate(self.chains[number].variables) if variable in support
-        )
+        return sum(1 << bit for bit, variable in enumerate(self.chains[number].variables) if variable in support)
 
     def _fix(self, node: Node, number: int, face: int, mask: int) -> Node:
         key = (int(node), number, face & mask)
@@ -117,9 +113,7 @@ class Steadily:
 
     def availability(self, node: Node) -> tuple[float, float]:
         """(P true, P false) over the calendar."""
-        pairs = [
-            (share, self.both(self._in_windows(node, state))) for state, share in self.plan.shares.items()
-        ]
+        pairs = [(share, self.both(self._in_windows(node, state))) for state, share in self.plan.shares.items()]
         return sum(share * up for share, (up, _) in pairs), sum(share * down for share, (_, down) in pairs)
 
     def _in_windows(self, node: Node, state: frozenset[int]) -> Node:
@@ -202,9 +196,7 @@ class Steadily:
                 node = node & ~self.diagram.bdd.var(str(variable))
             raw[cut] = self.availability(node)[0]
             groups.setdefault(self._orbit_of(cut) if self.chains else tuple(sorted(cut)), []).append(cut)
-        return {
-            cut: sum(raw[each] for each in group) / len(group) for group in groups.values() for cut in group
-        }
+        return {cut: sum(raw[each] for each in group) / len(group) for group in groups.values() for cut in group}
 
     def _orbit_of(self, cut: frozenset[int]) -> Key:
         n = len(self.system.units)

@@ -60,9 +60,7 @@ class Draft:
     children: dict[str, Draft] = field(default_factory=dict)
 
 
-def sites(
-    system: System, slots: dict[int, int], marks: dict[tuple[str, int], list[int]], apart: set[int]
-) -> Site:
+def sites(system: System, slots: dict[int, int], marks: dict[tuple[str, int], list[int]], apart: set[int]) -> Site:
     """The tree of sites of some units.
 
     `slots` gives the slot of each unit of the chain, `marks` further slots of members (active, former); sites with a
@@ -105,9 +103,7 @@ def sites(
 def _unit_looks(system: System, index: int) -> Key:
     unit = system.units[index]
     shock = next((shock for shock in system.shocks if index in shock.victims), None)
-    burst = (
-        "" if shock is None else f"{shock.every!r} {shock.share} {shock.hits} {shock.name.split(' in ')[0]}"
-    )
+    burst = "" if shock is None else f"{shock.every!r} {shock.share} {shock.hits} {shock.name.split(' in ')[0]}"
     laws = tuple(repr(law) for law in (unit.life, unit.detect, unit.restart, unit.repair))
     return (unit.kind, *laws, unit.crew or "", unit.spares or "", unit.priority, unit.idle_rate, burst)
 

@@ -192,13 +192,16 @@ def by_window(run: Ints, start: Floats, end: Floats, window: float, horizon: flo
         run, start, end, number = run[more], upto[more], end[more], number[more] + 1
     if not keys:
         return np.empty(0, dtype=np.int64), np.empty(0)
-    key, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-    return key, np.bincount(inverse.ravel(), weights=np.concatenate(amounts))
+    found, weights = np.concatenate(keys), np.concatenate(amounts)
+    if found.size and int(found.max()) < 8 * found.size + 100_000:  # a table of all windows is no larger than the list
+        table = np.bincount(found, weights=weights)
+        key = np.flatnonzero(table)
+        return key, table[key]
+    key, inverse = np.unique(found, return_inverse=True)
+    return key, np.bincount(inverse.ravel(), weights=weights)
 
 
-def _slo_losses(
-    run: Ints, start: Floats, end: Floats, window: float, budget: float, horizon: float
-) -> tuple[int, int]:
+def _slo_losses(run: Ints, start: Floats, end: Floats, window: float, budget: float, horizon: float) -> tuple[int, int]:
     """Number of windows over budget, and of years (as many windows as fit into one) with such a window."""
     key, seconds = by_window(run, start, end, window, horizon)
     lost = key[seconds > budget * (1 + FUZZ)]

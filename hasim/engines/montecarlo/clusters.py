@@ -57,6 +57,8 @@ class Clusters:
         self.alone: Bools = self.single.any(axis=0)
         """Whether each variable, down alone, makes a difference to any service."""
         self.pair = self.program.weak_pairs() if system.variables <= PAIRS_MAX else None
+        self.hurts: Bools = np.empty((0, 0), dtype=np.bool_) if self.pair is None else self.pair.any(axis=0)
+        """Whether two variables, down together, make a difference to any service."""
         self._pending: list[Intervals] = []
         self._count = 0
 
@@ -93,7 +95,8 @@ class Clusters:
             first, one, two = first[plain], one[plain], two[plain]
             self.ignored += int(np.count_nonzero(one == two)) if self.ticks else 0
             begin, until = start[first + 1], np.minimum(end[first], end[first + 1])
-            self._pairs(one, two, run[first], begin, until)
+            met = until > begin  # they do not merely touch
+            self.pairs(one[met], two[met], run[first[met]], begin[met], until[met])
         if walk.any():
             cluster = np.cumsum(leads) - 1
             rest = np.flatnonzero(walk[cluster])
@@ -106,12 +109,10 @@ class Clusters:
             self.book.outages(service, run[bad], start[bad], end[bad])
             self._note(service, variable[bad][None, :], end[bad] - start[bad])
         for row, service in enumerate(self.reducible):
-            poor = np.flatnonzero(
-                self.single[self.services + row, variable] & ~self.single[service, variable]
-            )
+            poor = np.flatnonzero(self.single[self.services + row, variable] & ~self.single[service, variable])
             self.book.reduced_in(service, run[poor], end[poor] - start[poor])
 
-    def _pairs(self, one: Ints, two: Ints, run: Ints, start: Floats, end: Floats) -> None:
+    def pairs(self, one: Ints, two: Ints, run: Ints, start: Floats, end: Floats) -> None:
         """Times during which these two are down and nothing else; two of the same variable mean nothing."""
         assert self.pair is not None
         for service in range(self.services):
@@ -139,9 +140,7 @@ class Clusters:
         if self.ticks:
             counts = ~_while_down(cluster, variable, start, end)
             self.ignored += int(counts.size - np.count_nonzero(counts))
-            cluster, variable, run, start, end = (
-                each[counts] for each in (cluster, variable, run, start, end)
-            )
+            cluster, variable, run, start, end = (each[counts] for each in (cluster, variable, run, start, end))
         width = max(1000, CELLS_MAX // (2 * max(1, self.variables)))
         for first, last in _portions(cluster, width):
             part = slice(first, last)
@@ -156,9 +155,7 @@ class Clusters:
         time, group = time[order], group[order]
         owner = np.concatenate([run, run])[order]
         change = np.zeros((self.variables, 2 * count), dtype=np.int8)
-        change[np.concatenate([variable, variable])[order], np.arange(2 * count)] = np.where(
-            order < count, 1, -1
-        )
+        change[np.concatenate([variable, variable])[order], np.arange(2 * count)] = np.where(order < count, 1, -1)
         np.cumsum(change, axis=1, out=change)
         # A state lasts until the next change of its cluster; one that lasts no time at all leaves no trace, except
         # that the last of a cluster (everything up) closes what is open.

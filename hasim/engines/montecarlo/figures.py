@@ -31,9 +31,7 @@ CUT_VARIABLES_MAX = 500  # with more variables than this no cuts are listed
 CUTS_SHOWN = 50
 
 
-def service_figures(
-    plan: Plan, index: int, tally: ServiceTally, level: float
-) -> tuple[ServiceFigures, str | None]:
+def service_figures(plan: Plan, index: int, tally: ServiceTally, level: float) -> tuple[ServiceFigures, str | None]:
     """The figures of one service, and a caution if they rest on too few outages."""
     system = plan.system
     service = system.services[index]
@@ -79,9 +77,7 @@ def longest_repair(system: System) -> float:
         wait = residual_mean(system.spares[unit.spares].restock) if unit.spares is not None else 0.0
         times.append(residual_mean(unit.down) * queue + wait)
     for switch in system.switches:
-        times += [
-            residual_mean(law) for law in (switch.failover.takes, switch.failover.manual) if law is not None
-        ]
+        times += [residual_mean(law) for law in (switch.failover.takes, switch.failover.manual) if law is not None]
     return max(times)
 
 

@@ -25,17 +25,13 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 # What a unit is doing.
-UP, DOWN, EARLY, WAITING, REPAIR = range(
-    5
-)  # DOWN: the whole of a down time without waiting; EARLY: before a claim
+UP, DOWN, EARLY, WAITING, REPAIR = range(5)  # DOWN: the whole of a down time without waiting; EARLY: before a claim
 
 
 class Lanes:
     """`lanes` histories of one system, each at its own time."""
 
-    def __init__(
-        self, system: System, lanes: int, streams: Streams, span: float, warm_up: float, new: bool
-    ) -> None:
+    def __init__(self, system: System, lanes: int, streams: Streams, span: float, warm_up: float, new: bool) -> None:
         self.system = system
         self.streams = streams
         self.warm_up = warm_up
@@ -53,9 +49,7 @@ class Lanes:
         self.reserve = Reserve(streams, _laws(system))
         self._tables(units)
         self.crews = {
-            name: CrewDesk(
-                crew, users, np.array([units[u].priority for u in users]), lanes, streams[f"crew {name}"]
-            )
+            name: CrewDesk(crew, users, np.array([units[u].priority for u in users]), lanes, streams[f"crew {name}"])
             for name, crew in system.crews.items()
             if (users := _users(units, "crew", name)).size
         }
@@ -154,9 +148,7 @@ class Lanes:
         assert self.calendar is not None
         instants, index = self.calendar.instants, self._instant[lanes]
         there = index < instants.size
-        return np.where(
-            there, instants[np.minimum(index, instants.size - 1)] - self._phase_of_year[lanes], np.inf
-        )
+        return np.where(there, instants[np.minimum(index, instants.size - 1)] - self._phase_of_year[lanes], np.inf)
 
     def stop(self, lanes: Ints) -> None:
         """Let nothing happen in these lanes any more."""
@@ -334,9 +326,7 @@ class Lanes:
             if self._idle_part[u] != p:
                 continue
             fine = lanes[self.phase[u, lanes] == UP]
-            runs = fine[
-                np.isfinite(self.clock[u, fine])
-            ]  # a clock that stands still has lived through nothing
+            runs = fine[np.isfinite(self.clock[u, fine])]  # a clock that stands still has lived through nothing
             pace = np.where(self._idle[row, runs], self._idle_rate[u], 1.0)
             self._left[row, runs] = (self.clock[u, runs] - self.now[runs]) * pace
             self._age_on(row, u, fine)
@@ -365,11 +355,7 @@ def _laws(system: System) -> list[Law]:
 
 def _early(unit: SystemUnit) -> Law:
     """What comes before a claim for a spare or a crew: detection and a restart."""
-    laws = [
-        law
-        for law in (unit.detect, unit.restart.takes if unit.restart is not None else None)
-        if law is not None
-    ]
+    laws = [law for law in (unit.detect, unit.restart.takes if unit.restart is not None else None) if law is not None]
     return Total(laws=tuple(laws)) if laws else Fixed.model_construct(value=0.0)
 
 

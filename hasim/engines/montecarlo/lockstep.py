@@ -21,18 +21,18 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 LANES_MAX = 4096
+LANES_MIN = 512  # fewer lanes would not pay for the calls
 CELLS_MAX = 1 << 22  # of the clock table
 NO_RUN = -1
 
 
 def lanes_for(system: System, runs: int) -> int:
-    """How many histories are carried side by side."""
-    return max(1, min(runs, LANES_MAX, CELLS_MAX // max(1, system.variables)))
+    """How many histories are carried side by side: half of them, so that lanes done early have more to do."""
+    most = min(LANES_MAX, CELLS_MAX // max(1, system.variables))
+    return max(1, min(runs, most, max(LANES_MIN, runs // 2)))
 
 
-def run_lockstep(
-    system: System, runs: int, horizon: float, streams: Streams, *, warm_up: float, new: bool
-) -> Tally:
+def run_lockstep(system: System, runs: int, horizon: float, streams: Streams, *, warm_up: float, new: bool) -> Tally:
     """`runs` histories of `horizon` seconds after a warm-up that is not counted."""
     book = Book(system, runs, horizon, stationary=not new)
     lanes = Lanes(system, lanes_for(system, runs), streams, horizon + warm_up, warm_up, new)

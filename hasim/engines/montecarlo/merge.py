@@ -42,9 +42,7 @@ class Merged:
         known = self._patterns[i]
         packed, seconds = tally.patterns, tally.pattern_s
         if known is not None:
-            packed, seconds = distinct(
-                np.concatenate([known[0], packed]), np.concatenate([known[1], seconds])
-            )
+            packed, seconds = distinct(np.concatenate([known[0], packed]), np.concatenate([known[1], seconds]))
         if seconds.size > PATTERNS_MAX:
             order = np.sort(np.argsort(-seconds, kind="stable")[:PATTERNS_MAX])
             self.patterns_dropped_s[i] += float(seconds.sum() - seconds[order].sum())

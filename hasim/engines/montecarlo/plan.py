@@ -17,6 +17,7 @@ from hasim.units import human
 Route = Literal["ticks", "scan", "lockstep"]
 
 BLOCK_TOGGLES = 1 << 21  # failures and repairs in a block: some tenths of a second
+LOCKSTEP_TOGGLES = 1 << 22
 BLOCK_RUNS_MAX = 1 << 20
 LOCKSTEP_RUNS = (1 << 10, 1 << 16)  # fewer lanes side by side would waste array operations
 
@@ -69,14 +70,13 @@ def run_block(plan: Plan, block: int) -> Tally:
     return run_lockstep(plan.system, runs, plan.horizon, streams, warm_up=plan.warm_up, new=plan.new)
 
 
-def make_plan(
-    system: System, horizon: float, runs: int, seed: int, *, new: bool, route: Route | None = None
-) -> Plan:
+def make_plan(system: System, horizon: float, runs: int, seed: int, *, new: bool, route: Route | None = None) -> Plan:
     """Choose the fastest route that does justice to the system; `route` asks for a slower one."""
     chosen = route or best_route(system)
     warm = 0.0 if new or chosen != "lockstep" else warm_up(system)
     toggles = 2 * failure_rate(system) * (horizon + warm)
-    block = 1 << max(0, int(BLOCK_TOGGLES / max(toggles, 1e-9)).bit_length() - 1)
+    most = LOCKSTEP_TOGGLES if chosen == "lockstep" else BLOCK_TOGGLES
+    block = 1 << max(0, int(most / max(toggles, 1e-9)).bit_length() - 1)
     block = min(block, BLOCK_RUNS_MAX)
     if chosen == "lockstep":
         block = min(max(block, LOCKSTEP_RUNS[0]), LOCKSTEP_RUNS[1])
@@ -107,9 +107,7 @@ def warm_up(system: System) -> float:
     slow = [0.0]
     for unit in system.units:
         queue = (
-            sum(other.crew == unit.crew for other in system.units) / system.crews[unit.crew].size
-            if unit.crew
-            else 1.0
+            sum(other.crew == unit.crew for other in system.units) / system.crews[unit.crew].size if unit.crew else 1.0
         )
         slow.append(SETTLED * residual_mean(unit.down) * max(1.0, queue))
         if unit.idle_part is not None and unit.life is not None and not _memoryless(unit.life):

@@ -9,7 +9,7 @@ place where anything can happen: one tick in fifty. Nothing is sorted. Time is c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 BATCH = 1 << 15
 LEAST = 1 << 8
 ROOM = BATCH + 64
+SPAN = 64
+ENOUGH = 12_000  # pairs collected before they are evaluated
 TABLE_BITS = 12
 KINDS_MAX = 2000  # more kinds than this and the table that chooses one does not pay
 
@@ -58,15 +60,39 @@ class _Kind:
 
 @dataclass(frozen=True)
 class _Ticks:
-    """Ticks in the order of time: the gap after each, the repair, the code (its kind), and the time.
-
-    There is one time more than ticks: that of the tick that follows.
-    """
+    """Ticks in the order of time, the first at `begin`: the gap after each, the repair, and the code (its kind)."""
 
     gaps: Floats
     repairs: Floats
     code: Small
-    times: Floats
+    begin: float
+    inserted: bool = False
+
+    def next_after(self, at: Floats) -> Floats:
+        """The time of the first tick after each of these times, which ascend up to the end of the last gap."""
+        # Sums of blocks say in which block the answer is; only there single gaps are added up.
+        heads = np.arange(0, self.gaps.size, SPAN)
+        sums = np.add.reduceat(self.gaps, heads)
+        starts = self.begin + np.cumsum(sums) - sums
+        block = np.maximum(np.searchsorted(starts, at, side="right") - 1, 0)
+        place = heads[block][:, None] + np.arange(SPAN)
+        steps = np.where(place < self.gaps.size, self.gaps[np.minimum(place, self.gaps.size - 1)], 0.0)
+        times = starts[block][:, None] + np.cumsum(steps, axis=1)
+        later = times >= at[:, None]
+        found = times[np.arange(at.size), np.where(later.any(axis=1), later.argmax(axis=1), SPAN - 1)]
+        return np.where(at <= self.begin, self.begin, found)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Clusters of two ticks: the time of the first, the gap, both repairs and both kinds."""
+
+    time: Floats
+    gap: Floats
+    repair: Floats
+    repair_other: Floats
+    code: Small
+    code_other: Small
 
 
 class _Choice:
@@ -116,13 +142,15 @@ class _Line:
         by_kind = np.array([kind.alone for kind in self.kinds])
         # Codes that always need a look: kinds, and behind them units that are down when a run begins.
         self.always = np.concatenate([by_kind, self.clusters.alone[: len(system.units)]])
+        self.hurts = self.clusters.hurts
         self.period = self.rate * book.horizon  # length of a run in mean gaps
         self.length = self.period * book.runs
         self._initial(streams, new)
         # Room for a batch behind the ticks of a cluster that the batch before left open.
-        self.gaps, self.repairs = np.empty(ROOM), np.empty(ROOM)
-        self.times, self.code = np.empty(ROOM + 1), np.zeros(ROOM, dtype=np.int16)
+        self.gaps, self.repairs, self.code = np.empty(ROOM), np.empty(ROOM), np.zeros(ROOM, dtype=np.int16)
         self.open = 0
+        self.pairs: list[_Pairs] = []
+        self.pairs_count = 0
 
     def _initial(self, streams: Streams, new: bool) -> None:
         """Units that are down when their run begins: as ticks at that very moment, with what is left of a repair."""
@@ -151,6 +179,7 @@ class _Line:
             left = self.length - begin
             begin, inside = self._batch(begin, int(max(LEAST, min(BATCH, left + 3 * left**0.5))))
             ticks += inside
+        self._flush_pairs()
         self.clusters.flush()
         self.book.events = 2 * (ticks - self.clusters.ignored)
 
@@ -161,20 +190,14 @@ class _Line:
         """
         old, size = self.open, self.open + count
         self._make_room(size)
-        gaps, repairs, code, times = (
-            self.gaps[:size],
-            self.repairs[:size],
-            self.code[:size],
-            self.times[: size + 1],
-        )
+        gaps, repairs, code = self.gaps[:size], self.repairs[:size], self.code[:size]
         self.rng["gaps"].standard_exponential(out=gaps[old:])
         self._draw_repairs(repairs[old:], code[old:])
-        times[0] = 0.0
-        np.cumsum(gaps, out=times[1:])
-        times += begin - times[old]  # of each tick, and at last of the one that follows
-        end = float(times[-1])
-        inside = count if end < self.length else int(np.searchsorted(times[old:-1], self.length))
-        ticks = _Ticks(gaps, repairs, code, times)
+        end = begin + float(gaps[old:].sum())
+        inside = count
+        if end >= self.length:
+            inside = 1 + int(np.searchsorted(begin + np.cumsum(gaps[old:-1]), self.length))
+        ticks = _Ticks(gaps, repairs, code, begin - float(gaps[:old].sum()))
         if self.first_done < self.first_run.size and self.first_run[self.first_done] * self.period < end:
             ticks = self._insert(ticks, end)
         self._find(ticks)
@@ -185,7 +208,6 @@ class _Line:
             more = np.empty(size)
             self.gaps, self.repairs = np.concatenate([self.gaps, more]), np.concatenate([self.repairs, more])
             self.code = np.concatenate([self.code, np.zeros(size, dtype=np.int16)])
-            self.times = np.empty(self.gaps.size + 1)
 
     def _draw_repairs(self, repairs: Floats, code: Small) -> None:
         """Draw the kinds of some ticks and repairs for them."""
@@ -216,49 +238,110 @@ class _Line:
         self.first_done = last
         run, unit, length = self.first_run[chosen], self.first_unit[chosen], self.first_length[chosen]
         at = run * self.period
-        place = np.searchsorted(ticks.times, at)  # in front of that tick
         together = np.concatenate([[False], run[1:] == run[:-1], [False]])
-        matters = (
-            (length > ticks.times[place] - at) | self.clusters.alone[unit] | together[1:] | together[:-1]
-        )
+        matters = (length > ticks.next_after(at) - at) | self.clusters.alone[unit]
+        matters |= together[1:] | together[:-1]
         if not matters.any():
             return ticks
-        place = place[matters]
-        times = np.insert(ticks.times, place, at[matters])
+        at = at[matters]
+        times = np.concatenate([[ticks.begin], ticks.begin + np.cumsum(ticks.gaps)])
+        place = np.searchsorted(times, at)  # in front of that tick
+        times = np.insert(times, place, at)
         own = (len(self.kinds) + unit[matters]).astype(np.int16)
         repairs = np.insert(ticks.repairs, place, length[matters])
-        return _Ticks(np.diff(times), repairs, np.insert(ticks.code, place, own), times)
+        code = np.insert(ticks.code, place, own)
+        return _Ticks(np.diff(times), repairs, code, float(times[0]), inserted=True)
 
     def _find(self, ticks: _Ticks) -> None:
         """Find the clusters among these ticks; the last is kept for the next batch if it goes on."""
-        gaps, repairs = ticks.gaps, ticks.repairs
+        gaps, repairs, size = ticks.gaps, ticks.repairs, ticks.gaps.size
         looks = repairs > gaps
-        if self.always.any() or gaps.base is None:  # with units inserted, the arrays are new ones
-            looks |= self.always[ticks.code]
+        special = ticks.inserted or bool(self.always.any())
+        if special:
+            looks |= self.always[ticks.code] | (ticks.code >= len(self.kinds))
         seeds = np.flatnonzero(looks)
         self.open = 0
         if not seeds.size:
             return
         # How far does each seed reach? Most overlap the next tick only.
-        size = gaps.size
         reach = seeds.copy()
         passed = gaps[seeds]
-        more = np.flatnonzero(repairs[seeds] > passed)
+        lasting = repairs[seeds]
+        more = np.flatnonzero(lasting > passed)
         while more.size:
             reach[more] += 1
             more = more[reach[more] < size]
             passed[more] += gaps[reach[more]]
-            more = more[repairs[seeds[more]] > passed[more]]
+            more = more[lasting[more] > passed[more]]
         reach = np.maximum.accumulate(reach)
         starts = np.flatnonzero(np.concatenate([[True], seeds[1:] > reach[:-1]]))
         first, last = seeds[starts], reach[np.append(starts[1:], seeds.size) - 1]
+        steps = np.add.reduceat(gaps, seeds)
+        times = (ticks.begin + float(gaps[: seeds[0]].sum()) + np.cumsum(steps) - steps)[starts]
         rest = None
         if last[-1] >= size:
-            rest, first, last = slice(int(first[-1]), size), first[:-1], last[:-1]
+            rest, first, last, times = slice(int(first[-1]), size), first[:-1], last[:-1], times[:-1]
+        plain = last == first + 1
+        if special:
+            plain &= ~(self.always[ticks.code[first]] | self.always[ticks.code[np.minimum(first + 1, size - 1)]])
+            plain &= ticks.code[first] < len(self.kinds)
+            plain &= ticks.code[np.minimum(first + 1, size - 1)] < len(self.kinds)
+        if self.clusters.pair is not None:
+            self._take_pairs(ticks, first[plain], times[plain])
+            first, last, times = first[~plain], last[~plain], times[~plain]
         if first.size:
-            self._hand_over(ticks, first, last)
+            self._hand_over(ticks, first, last, times)
         if rest is not None:
             self._keep(ticks, rest)
+
+    def _take_pairs(self, ticks: _Ticks, first: Ints, times: Floats) -> None:
+        """Collect clusters of two ticks; nearly all are."""
+        second = first + 1
+        code = ticks.code
+        found = _Pairs(
+            times, ticks.gaps[first], ticks.repairs[first], ticks.repairs[second], code[first], code[second]
+        )
+        self.pairs.append(found)
+        self.pairs_count += first.size
+        if self.pairs_count > ENOUGH:
+            self._flush_pairs()
+
+    def _flush_pairs(self) -> None:
+        """Draw whose the collected pairs of ticks are, and write down those that take something down."""
+        if not self.pairs:
+            return
+        time, gap, ends, other, code, code_other = (
+            np.concatenate([getattr(each, field.name) for each in self.pairs]) for field in fields(_Pairs)
+        )
+        self.pairs, self.pairs_count = [], 0
+        one, two = self._units(code), self._units(code_other)
+        start = time + gap
+        mine = start < self.length
+        self.clusters.ignored += int(np.count_nonzero((one == two) & mine))
+        hurts = np.flatnonzero(self.hurts[one, two] & mine)
+        start, one, two = start[hurts], one[hurts], two[hurts]
+        run = (start / self.period).astype(np.int64)
+        offset = run * self.period
+        within = time[hurts] >= offset  # or else the first of the two ended with its run
+        end = np.minimum(time[hurts] + ends[hurts], start + other[hurts])
+        scale = 1 / self.rate
+        start = (start - offset) * scale
+        end = np.minimum((end - offset) * scale, self.book.horizon)
+        if not within.all():
+            one, two, run, start, end = one[within], two[within], run[within], start[within], end[within]
+        self.clusters.pairs(one, two, run, start, end)
+
+    def _units(self, code: Small) -> Ints:
+        """Whose these ticks are, by their kinds."""
+        if len(self.kinds) == 1:
+            units = self.kinds[0].units
+            return np.asarray(units[self.which[0].draw(self.rng["units"], code.size)])
+        found = np.empty(code.size, dtype=np.int64)
+        for number, choice in enumerate(self.which):
+            mine = np.flatnonzero(code == number)
+            if mine.size:
+                found[mine] = self.kinds[number].units[choice.draw(self.rng["units"], mine.size)]
+        return found
 
     def _keep(self, ticks: _Ticks, rest: slice) -> None:
         """Leave these ticks for the next batch."""
@@ -267,39 +350,28 @@ class _Line:
         self._make_room(self.open)
         self.gaps[: self.open], self.repairs[: self.open], self.code[: self.open] = gaps, repairs, code
 
-    def _hand_over(self, ticks: _Ticks, first: Ints, last: Ints) -> None:
+    def _hand_over(self, ticks: _Ticks, first: Ints, last: Ints, times: Floats) -> None:
         """Give whole clusters, from tick `first` to tick `last` each, to be evaluated."""
         sizes = last - first + 1
         heads = np.cumsum(sizes) - sizes
         member = np.arange(int(sizes.sum())) + np.repeat(first - heads, sizes)
-        time = ticks.times[member]
-        kind = ticks.code[member].astype(np.int64)
+        passed = np.cumsum(ticks.gaps[member]) - ticks.gaps[member]
+        time = passed + np.repeat(times - passed[heads], sizes)
         run = (time / self.period).astype(np.int64)
         start = time - run * self.period
-        unit = kind - len(self.kinds)
-        initial = np.flatnonzero(unit >= 0)
+        code = ticks.code[member]
+        unit = self._units(code)
+        initial = np.flatnonzero(code >= len(self.kinds))
         if initial.size:
+            unit[initial] = code[initial] - len(self.kinds)
             run[initial] = np.rint(time[initial] / self.period).astype(np.int64)
             start[initial] = 0.0
-        for number, choice in enumerate(self.which):
-            mine = np.flatnonzero(kind == number) if len(self.which) > 1 or initial.size else slice(None)
-            units = self.kinds[number].units
-            count = unit[mine].size
-            unit[mine] = units[choice.draw(self.rng["units"], count)] if units.size > 1 else units[0]
         leads = np.zeros(member.size, dtype=np.bool_)
         leads[heads] = True
-        if run[-1] >= self.book.runs:  # beyond the end of the line
-            upto = int(np.searchsorted(run, self.book.runs))
-            member, leads, unit, run, start = (
-                member[:upto],
-                leads[:upto],
-                unit[:upto],
-                run[:upto],
-                start[:upto],
-            )
-        start /= self.rate
-        end = np.minimum(start + ticks.repairs[member] / self.rate, self.book.horizon)
-        self.clusters.add(Intervals(leads, unit, run, start, end))
+        upto = int(np.searchsorted(run, self.book.runs))  # what lies beyond the line does not count
+        start = start[:upto] / self.rate
+        end = np.minimum(start + ticks.repairs[member[:upto]] / self.rate, self.book.horizon)
+        self.clusters.add(Intervals(leads[:upto], unit[:upto], run[:upto], start, end))
 
 
 def _kinds(units: tuple[SystemUnit, ...], alone: NDArray[np.bool_]) -> list[_Kind]:
@@ -307,6 +379,4 @@ def _kinds(units: tuple[SystemUnit, ...], alone: NDArray[np.bool_]) -> list[_Kin
     for u, unit in enumerate(units):
         groups.setdefault((unit.down, bool(alone[u])), []).append(u)
     rates = np.array([1 / unit.life.mean for unit in units if unit.life is not None])
-    return [
-        _Kind(down, single, np.array(members), rates[members]) for (down, single), members in groups.items()
-    ]
+    return [_Kind(down, single, np.array(members), rates[members]) for (down, single), members in groups.items()]

@@ -51,9 +51,7 @@ class Line:
 class CrewDesk:
     """A repair crew of limited size: repairs begun are finished, the others wait by the discipline."""
 
-    def __init__(
-        self, crew: Crew, users: Ints, priorities: Ints, lanes: int, rng: np.random.Generator
-    ) -> None:
+    def __init__(self, crew: Crew, users: Ints, priorities: Ints, lanes: int, rng: np.random.Generator) -> None:
         self.size = crew.size
         self.discipline = crew.discipline
         self.busy = np.zeros(lanes, dtype=np.int64)

@@ -2,7 +2,7 @@
 
 The route for units that know nothing of one another, with any laws and planned windows. Runs are laid end to end on
 one line of time, on which each unit's intervals are drawn already sorted; a stable sort merges such rows quickly. An
-interval that starts when all earlier ones have ended (a running maximum) begins a new cluster.
+interval that starts after all earlier ones have ended (a running maximum) begins a new cluster.
 """
 
 from __future__ import annotations
@@ -55,9 +55,7 @@ class _Scan:
 
     def _batch(self, first: int, runs: int) -> None:
         """Some runs; if it is one long run, in parts of time, each of which hands its open cluster to the next."""
-        renewals = [
-            Renewal(unit, rng, runs, self.new) for unit, rng in zip(self.system.units, self.rngs, strict=True)
-        ]
+        renewals = [Renewal(unit, rng, runs, self.new) for unit, rng in zip(self.system.units, self.rngs, strict=True)]
         phases = np.zeros(runs)
         if self.calendar is not None and not self.new:
             phases = self.rng_calendar.random(runs) * self.calendar.period
@@ -80,11 +78,7 @@ class _Scan:
         first = self.system.variables - len(self.system.windows)
         for w in range(len(self.system.windows)):
             starts, ends = calendar.spans(w)
-            low = (
-                np.searchsorted(ends, phases, side="right")
-                if begin == 0
-                else np.searchsorted(starts, phases + begin)
-            )
+            low = np.searchsorted(ends, phases, side="right") if begin == 0 else np.searchsorted(starts, phases + begin)
             high = np.searchsorted(starts, phases + limit)
             counts = np.maximum(high - low, 0)
             run = np.repeat(np.arange(phases.size), counts)
@@ -109,7 +103,7 @@ class _Scan:
         reach = np.maximum.accumulate((end + offset)[order])
         leads = np.empty(order.size, dtype=np.bool_)
         leads[0] = True
-        np.greater_equal(begins[1:], reach[:-1], out=leads[1:])
+        np.greater(begins[1:], reach[:-1], out=leads[1:])  # windows that touch are one outage
         closed = order.size
         back: list[Row] = []
         if reach[-1] > limit:
@@ -121,7 +115,5 @@ class _Scan:
         single[:-1] &= leads[1:]
         kept = np.flatnonzero(~single | self.clusters.alone[variable[order]])
         order = order[kept]
-        self.clusters.add(
-            Intervals(leads[kept], variable[order], run[order] + first, start[order], end[order])
-        )
+        self.clusters.add(Intervals(leads[kept], variable[order], run[order] + first, start[order], end[order]))
         return back

@@ -42,9 +42,7 @@ class Branch:
 class Law(Declared, ABC):  # noqa: PLW1641 (pydantic gives every frozen class its hash)
     """The probability law of a duration: how long something lasts, in seconds."""
 
-    if (
-        TYPE_CHECKING
-    ):  # at run time `mean` is a field in some laws, and pydantic minds a field that hides a property
+    if TYPE_CHECKING:  # at run time `mean` is a field in some laws, and pydantic minds a field that hides a property
 
         @property
         def mean(self) -> float:

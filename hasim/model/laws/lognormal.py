@@ -35,9 +35,7 @@ class Lognormal(Law):
 
     mean: Seconds = Field(default=DERIVED, gt=0, description="Mean duration, above the median.")
     median: Seconds = Field(default=DERIVED, gt=0, description="Half of the durations are longer.")
-    sigma: Positive = Field(
-        default=DERIVED, le=_LARGEST_SIGMA, description="Standard deviation of the logarithm."
-    )
+    sigma: Positive = Field(default=DERIVED, le=_LARGEST_SIGMA, description="Standard deviation of the logarithm.")
 
     @model_validator(mode="after")
     def _fill(self) -> Self:
@@ -92,9 +90,7 @@ class Lognormal(Law):
     def scaled(self, factor: float) -> Lognormal:
         factor_checked(factor)
         given: dict[str, float] = {
-            name: s(getattr(self, name) * factor)
-            for name in ("mean", "median")
-            if name in self.model_fields_set
+            name: s(getattr(self, name) * factor) for name in ("mean", "median") if name in self.model_fields_set
         }
         if "sigma" in self.model_fields_set:
             given["sigma"] = self.sigma

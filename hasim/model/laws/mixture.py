@@ -111,6 +111,4 @@ class Mixture(Law):
         return " or ".join(f"{weight * 100:.4g}% ({law.text()})" for weight, law in self.parts)
 
     def to_plain(self) -> dict[str, Any]:
-        return {
-            "mixture": [{"weight": share_text(weight), "law": law.to_plain()} for weight, law in self.parts]
-        }
+        return {"mixture": [{"weight": share_text(weight), "law": law.to_plain()} for weight, law in self.parts]}

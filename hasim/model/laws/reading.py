@@ -36,9 +36,7 @@ LAWS: Final[dict[str, type[Law]]] = {
 """The laws that a model file can name. A law made in Python needs no name."""
 
 _ONE_DURATION: Final = {"exponential": "mean", "fixed": "value"}  # laws that may be written {name: duration}
-_EXAMPLE: Final = (
-    "write '30s' (the mean of an exponential law), {fixed: 30s}, {weibull: {shape: 0.7, mean: 90d}}, …"
-)
+_EXAMPLE: Final = "write '30s' (the mean of an exponential law), {fixed: 30s}, {weibull: {shape: 0.7, mean: 90d}}, …"
 
 
 def parse_law(value: object) -> Law:

@@ -20,9 +20,7 @@ from hasim.model.laws.mixture import MOST_BRANCHES
 class Total(Law):
     """Total law: the sum of independent durations, one after another."""
 
-    laws: tuple[AnyLaw, ...] = Field(
-        min_length=1, max_length=100, description="The laws of the durations summed."
-    )
+    laws: tuple[AnyLaw, ...] = Field(min_length=1, max_length=100, description="The laws of the durations summed.")
 
     @property
     def mean(self) -> float:

@@ -28,9 +28,7 @@ from hasim.units import Seconds, s
 class Weibull(Law):
     """Weibull law: P[X > t] = exp(-(t / scale)^shape). Give `shape` and either `mean` or `scale`."""
 
-    shape: Positive = Field(
-        ge=0.1, le=100, description="Below 1 the hazard falls with age, above 1 it rises."
-    )
+    shape: Positive = Field(ge=0.1, le=100, description="Below 1 the hazard falls with age, above 1 it rises.")
     mean: Seconds = Field(default=DERIVED, gt=0, description="Mean duration.")
     scale: Seconds = Field(default=DERIVED, gt=0, description="Duration that 36.8 % exceed.")
 

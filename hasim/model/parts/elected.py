@@ -14,7 +14,8 @@ class Elected(Part):
     """One active member and standbys that wait for its lease to run out.
 
     A member that comes back is a new candidate: it waits like the others. There is no default failover, since none
-    would be honest: with the lease defaults of Kubernetes (15 s, 10 s, 2 s) and two standbys it takes 16.5 s on average.
+    would be honest: with the lease defaults of Kubernetes (15 s, 10 s, 2 s) and two standbys it takes 16.5 s on
+    average.
     """
 
     kind: Literal["elected"] = "elected"

@@ -19,9 +19,7 @@ class Quorum(Part):
 
     kind: Literal["quorum"] = "quorum"
     members: int = Field(ge=1, le=99, description="Number of voting members, 1 to 99.")
-    required: int | None = Field(
-        default=None, ge=1, description="Members that must be up; left out: a majority."
-    )
+    required: int | None = Field(default=None, ge=1, description="Members that must be up; left out: a majority.")
     failover: Failover | None = Field(
         default=None, description="The election after the leader's fall; left out: instant."
     )

@@ -74,9 +74,7 @@ def test_a_warm_standby_ages_at_its_rate_also_during_the_failover() -> None:
     # db-2 has aged 50.5 h when it takes over at 101 h and has 49.5 h left; db-1, back at 110 h, ages at half
     # rate until the failover is over at 151.5 h, 20.75 h in all, and lives for another 79.25 h.
     run = simulate(standby("warm", warm_rate=0.5), over="235h", seed=1)
-    assert run.down("cluster") / H == EXACT(
-        np.array([[100, 101], [150.5, 151.5], [230.75, 231.75]]), abs=1e-9
-    )
+    assert run.down("cluster") / H == EXACT(np.array([[100, 101], [150.5, 151.5], [230.75, 231.75]]), abs=1e-9)
 
 
 def test_a_steady_start_of_an_independent_unit_is_its_equilibrium() -> None:
@@ -103,3 +101,17 @@ def test_common_cause_takes_every_member_at_once() -> None:
     run = simulate(cluster, over="22h", seed=1)
     assert run.down("cluster") / H == EXACT(np.array([[20, 21]]), abs=1e-9)
     assert run.down("web (common cause)") / H == EXACT(np.array([[20, 21]]), abs=1e-9)
+
+
+def test_the_warm_up_of_a_steady_start_is_forgotten() -> None:
+    # A unit that waits for a crew needs a warm-up, in which this one fails some five times.
+    law = {"mtbf": "10h", "mttr": "1h", "crew": "ops"}
+    crews = {"ops": {"size": 1}}
+    cluster = Cluster(name="one", parts={"it": {"kind": "unit"}}, failures={"it": law}, crews=crews, up=["it"])
+    for seed in range(20):
+        run = simulate(cluster, over="1s", seed=seed, start="steady")
+        figures = run.services["cluster"]
+        was_up = run.down("it").size == 0
+        assert was_up == (figures.blame == ()) == (figures.cuts == ())
+        assert run.down("it").tolist() in ([], [[0.0, 1.0]])
+        assert run.trace.counts == {}

@@ -121,3 +121,32 @@ def test_whoever_waits_for_a_spare_keeps_no_crew_busy() -> None:
     plain["failures"]["other"] = other
     run = simulate(Cluster(**plain), over="60h", seed=1)
     assert run.down("other") / H == EXACT(np.array([[33, 34]]), abs=1e-9)
+
+
+def test_a_crew_never_does_more_than_it_can_and_is_never_idle_while_somebody_waits() -> None:
+    law = {"mtbf": "20h", "mttr": "8h", "crew": "ops"}
+    cluster = Cluster(
+        name="busy",
+        parts={"unit": {"kind": "pool", "replicas": 6}},
+        failures={"unit": law},
+        crews={"ops": {"size": 2, "discipline": "lifo"}},
+        up=["unit"],
+    )
+    run = simulate(cluster, over="1y", seed=1)
+    working: set[str] = set()
+    waiting: set[str] = set()
+    longest_line, instant = 0, 0.0
+    for fact in run.trace:
+        if fact.at > instant:  # what happens at one instant is judged when it is over
+            assert len(working) <= 2
+            assert len(working) == 2 or not waiting
+            longest_line, instant = max(longest_line, len(waiting)), fact.at
+        match fact.kind:
+            case "waiting for a crew":
+                waiting.add(fact.subject)
+            case "repair begun":
+                waiting.discard(fact.subject)
+                working.add(fact.subject)
+            case "repaired":
+                working.remove(fact.subject)
+    assert longest_line >= 3

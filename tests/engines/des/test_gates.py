@@ -18,9 +18,7 @@ def gate(children: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
     )
 
 
-EXPRESSIONS = st.recursive(
-    st.integers(0, VARIABLES - 1).map(Var) | st.sampled_from([TRUE, FALSE]), gate, max_leaves=12
-)
+EXPRESSIONS = st.recursive(st.integers(0, VARIABLES - 1).map(Var) | st.sampled_from([TRUE, FALSE]), gate, max_leaves=12)
 
 
 @given(st.lists(EXPRESSIONS, min_size=1, max_size=3), st.lists(st.integers(0, VARIABLES - 1), max_size=30))

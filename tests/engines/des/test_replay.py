@@ -73,9 +73,7 @@ def test_the_same_seed_gives_the_same_history(start: Any) -> None:
 
 
 def test_another_seed_gives_another_history() -> None:
-    assert digest(simulate(everything(), over="1y", seed=7)) != digest(
-        simulate(everything(), over="1y", seed=8)
-    )
+    assert digest(simulate(everything(), over="1y", seed=7)) != digest(simulate(everything(), over="1y", seed=8))
 
 
 def test_another_process_gives_the_same_history() -> None:

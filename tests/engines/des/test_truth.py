@@ -15,9 +15,7 @@ from hasim.engines.des import simulate
 from hasim.model.cluster import Cluster
 from hasim.results import Run
 
-TRUTH = json.loads(
-    (Path(__file__).parents[2] / "data" / "availability_truth.json").read_text(encoding="utf-8")
-)
+TRUTH = json.loads((Path(__file__).parents[2] / "data" / "availability_truth.json").read_text(encoding="utf-8"))
 Z = 3.5
 
 

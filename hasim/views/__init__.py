@@ -1,0 +1,10 @@
+"""What results look like: plots on matplotlib axes, and pages for a terminal.
+
+Importing this changes no style and loads no matplotlib; that happens when something is drawn.
+"""
+
+from hasim.views.blame import plot_blame
+from hasim.views.downtime import plot_downtime
+from hasim.views.timeline import timeline
+
+__all__ = ["plot_blame", "plot_downtime", "timeline"]

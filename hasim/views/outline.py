@@ -1,0 +1,162 @@
+"""What a model says, for a terminal: where everything stands, and every parameter with its source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from hasim.model.cluster import Cluster
+from hasim.model.failures import Failover, Failure
+from hasim.model.presets import preset
+from hasim.units import duration_text, human, share_text
+
+if TYPE_CHECKING:
+    from hasim.model.yaml_reader import Document
+
+_COMMENT = re.compile(r"^\s*#\s?(.*)$")
+_TRAILING = re.compile(r"\s#\s(.*)$")
+
+
+def placement_tree(cluster: Cluster) -> Tree:
+    """Domains, hosts and the members on them, as a tree; members on no host stand at its end."""
+    tree = Tree(Text(cluster.name, style="bold"), guide_style="dim")
+    branches = {"": tree}
+    levels = cluster.topology.levels()
+    for name, path in cluster.topology.paths().items():
+        above = branches[path[-2]] if len(path) > 1 else tree
+        branches[name] = above.add(Text.assemble(name, (f"  {levels[name]}", "dim")))
+    hosts = cluster.placement()
+    outside: Tree | None = None
+    for part, members in cluster.members().items():
+        kind = str(getattr(cluster.parts[part], "kind", type(cluster.parts[part]).__name__))
+        for member in members:
+            host = hosts[member]
+            if host is None and outside is None:
+                outside = tree.add(Text("on no host", style="dim"))
+            branch = outside if host is None else branches[host]
+            assert branch is not None
+            branch.add(Text.assemble((member, "cyan"), (f"  {kind}", "dim")))
+    return tree
+
+
+def parts_table(cluster: Cluster) -> Table:
+    """A row for each part: its kind, how many members it takes, and what it needs."""
+    table = _table("part", "kind", "members", "needs")
+    for name, part in cluster.parts.items():
+        members = f"{part.enough} of {part.count}"
+        needs = ", ".join(f"{other}{'' if kind == 'hard' else f' ({kind})'}" for other, kind in cluster.needs(name).items())
+        table.add_row(name, str(getattr(part, "kind", "")), members, needs or "–")
+    return table
+
+
+def services_table(cluster: Cluster) -> Table:
+    """A row for each service: when it is up, and what was promised."""
+    table = _table("service", "up", "promise")
+    for name, service in cluster.services.items():
+        slo = service.slo
+        promise = "best effort" if slo is None else f"{share_text(slo.availability)} in {human(slo.window)}"
+        table.add_row(name, escape(_condition(service.up.to_plain())), promise)
+    return table
+
+
+def parameters_table(cluster: Cluster, document: Document, text: str) -> Table:
+    """A row for each law and number of the model with its source: a preset's, or the comment in the file beside it."""
+    table = _table("parameter", "value", "source")
+    lines = text.splitlines()
+    for path, value, known in _parameters(cluster):
+        source = known or comment_at(lines, document.line_of(_written(path, document))) or "not said in the file"
+        table.add_row(".".join(str(step) for step in path if step != 0), escape(value), Text(source))
+    return table
+
+
+def comment_at(lines: Sequence[str], number: int) -> str:
+    """The comment that belongs to a line (counted from 1): at its end, or in the lines right above it."""
+    trailing = _TRAILING.search(lines[number - 1])
+    if trailing:
+        return trailing[1].strip()
+    above: list[str] = []
+    for line in reversed(lines[: number - 1]):
+        match = _COMMENT.match(line)
+        if match is None:
+            break
+        above.append(match[1].strip())
+    return " ".join(reversed(above))
+
+
+def _parameters(cluster: Cluster) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """(path, value in words, source if it is known by itself) of everything with a number and a source."""
+    for target, failures in cluster.failures.items():
+        for i, failure in enumerate(failures):
+            yield ("failures", target, i), _failure(failure), _preset_source(failure)
+    for name, crew in cluster.crews.items():
+        yield ("crews", name), f"{crew.size} at once, {crew.discipline}", ""
+    for name, spares in cluster.spares.items():
+        yield ("spares", name), f"{spares.stock} in stock, restock {spares.restock.text()}", ""
+    for name, burst in cluster.bursts.items():
+        hit = f"{share_text(burst.share)} of hosts" if burst.share is not None else f"{burst.hosts} hosts"
+        yield ("bursts", name), f"every {burst.every.text()}; hits {hit}; down {burst.mttr.text()}", ""
+    for name, window in cluster.maintenance.items():
+        one = ", one by one" if window.one_by_one else ""
+        said = f"every {duration_text(window.every)} for {duration_text(window.lasting)}{one}: {', '.join(window.on)}"
+        yield ("maintenance", name), said, ""
+    for name, part in cluster.parts.items():
+        if part.switch is not None:
+            yield ("parts", name, "failover"), _failover(part.switch), ""
+
+
+def _failure(failure: Failure) -> str:
+    said = [f"up {failure.mtbf.text()}", f"repair {failure.mttr.text()}"]
+    if failure.detect is not None:
+        said.insert(1, f"detected after {failure.detect.text()}")
+    if failure.restart is not None:
+        said.append(f"restart {failure.restart.takes.text()}, works in {share_text(failure.restart.works)}")
+    said += [f"{word} {name}" for word, name in (("crew", failure.crew), ("spares", failure.spares)) if name]
+    if failure.common_cause:
+        said.append(f"common cause {share_text(failure.common_cause)}")
+    return "; ".join(said)
+
+
+def _failover(failover: Failover) -> str:
+    said = f"takes {failover.takes.text()}"
+    if failover.manual is not None:
+        said += f"; works in {share_text(failover.coverage)}, else {failover.manual.text()}"
+    return said
+
+
+def _preset_source(failure: Failure) -> str:
+    if failure.preset is None:
+        return ""
+    known = preset(failure.preset)
+    caveat = f"; mind: {known.caveat}" if known.caveat else ""
+    return f"preset {known.name}: {known.source} [confidence {known.confidence}: {known.confidence_meaning}]{caveat}"
+
+
+def _written(path: tuple[str | int, ...], document: Document) -> tuple[str | int, ...]:
+    """The path as the file has it: a single failure need not be written as a list."""
+    return path if path in document.lines else tuple(step for step in path if step != 0)
+
+
+def _condition(plain: object, outer: bool = True) -> str:
+    if isinstance(plain, str):
+        return plain
+    if isinstance(plain, list):
+        said = " and ".join(_condition(item, False) for item in plain)
+        return said if outer or len(plain) == 1 else f"({said})"
+    assert isinstance(plain, dict)
+    if "any_of" in plain:
+        said = " or ".join(_condition(item, False) for item in plain["any_of"])
+        return said if outer else f"({said})"
+    return f"at least {plain['at_least']} of {', '.join(_condition(item, False) for item in plain['of'])}"
+
+
+def _table(*heads: str) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+    for head in heads:
+        table.add_column(head, style="bold" if head == heads[0] else "", overflow="fold")
+    return table

@@ -1,0 +1,151 @@
+"""One history as a picture: a row for each service, part, host and member, and when it was down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hasim.results import Run
+from hasim.trace import Fact
+from hasim.units import human
+from hasim.views.axes import GREY, INK, ORANGE, PALE, RED, axes_or_new, calm, linear_seconds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ROWS_MAX: Final = 30
+
+
+@dataclass(frozen=True)
+class Row:
+    """A thing in the picture: its group (services, parts, hosts and members), its name, when it was down."""
+
+    group: str
+    name: str
+    down: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """A scripted fault: what it did to whom, from when to when in seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
+def timeline(run: Run, ax: Axes | None = None) -> Axes:
+    """Draw when each service, each part and whatever else fell was down, and when a part was failing over.
+
+    Down time is red; orange is the part of it during which a failover was going on. Grey bands are scripted faults.
+    A long run is easier to read in pieces: `timeline(run.between("2d", "3d"))`. Without `ax` a new figure is drawn.
+    Returns the axes.
+    """
+    rows, left_out = rows_of(run)
+    ax = axes_or_new(ax, 9.0, 1.2 + 0.32 * len(rows))
+    heights = _heights(rows)
+    for fault in scripted(run):
+        ax.axvspan(fault.start, fault.end, color=PALE, zorder=0)
+        ax.annotate(
+            fault.text, xy=(fault.start, 1), xycoords=("data", "axes fraction"), xytext=(3, 3),
+            textcoords="offset points", color=GREY, fontsize=9,
+        )  # fmt: skip
+    for row, y in zip(rows, heights, strict=True):
+        ax.hlines(y, run.start_s, run.end_s, color=PALE if row.group != "services" else GREY, linewidth=1, zorder=1)
+        _bars(ax, row.down, y, RED)
+        _bars(ax, run.gaps.get(row.name, np.empty((0, 2))), y, ORANGE)
+    ax.set_yticks(heights, [row.name for row in rows])
+    for label, row in zip(ax.get_yticklabels(), rows, strict=True):
+        label.set_fontweight("bold" if row.group == "services" else "normal")
+    ax.set_ylim(max(heights) + 0.7, -0.7)
+    linear_seconds(ax, run.start_s, run.end_s)
+    calm(ax, grid="x")
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    seed = "" if run.seed is None else f", seed {run.seed}"
+    lift = 18 if scripted(run) else 6
+    ax.set_title(f"{run.cluster}: {human(run.horizon_s)}{seed}", loc="left", color=INK, fontsize=11, pad=lift)
+    if left_out:
+        ax.set_xlabel(f"{left_out} more fell and are left out", color=GREY)
+    _legend(ax, run, rows)
+    return ax
+
+
+def rows_of(run: Run, rows_max: int = ROWS_MAX) -> tuple[list[Row], int]:
+    """What a picture of a run shows: all services and parts, and of hosts, domains and members those that fell.
+
+    At most `rows_max` rows, and the number of those left out. A unit that goes by the name of its owner (`cp-1 (itself)`) is left out, since the owner has its row.
+    """
+    parts = [name for name in run.intervals if name not in run.services and _is_part(run, name)]
+    fallen = [
+        name
+        for name, down in run.intervals.items()
+        if len(down) and name not in run.services and name not in parts and not _is_shown_by_owner(run, name)
+    ]
+    groups = {"services": list(run.services), "parts": parts, "hosts and members": fallen}
+    rows = [Row(group, name, run.intervals[name]) for group, names in groups.items() for name in names]
+    return rows[:rows_max], max(0, len(rows) - rows_max)
+
+
+def scripted(run: Run) -> list[Scripted]:
+    """The scripted faults of a run, in order of their beginning."""
+    begun: dict[str, Fact] = {}
+    found = []
+    for fact in run.trace:
+        if not isinstance(fact, Fact) or fact.kind not in ("fault begun", "fault ended"):
+            continue
+        if fact.kind == "fault begun":
+            begun[fact.subject] = fact
+        elif fact.subject in begun:
+            start = begun.pop(fact.subject)
+            found.append(Scripted(_said(start), start.at, fact.at))
+    found += [Scripted(_said(fact), fact.at, run.end_s) for fact in begun.values()]
+    return sorted(found, key=lambda each: (each.start, each.end, each.text))
+
+
+def _said(fact: Fact) -> str:
+    kind = fact.detail if isinstance(fact.detail, str) else str(fact.detail.get("fault", "fault"))
+    return f"{kind} of {fact.subject}"
+
+
+def _is_part(run: Run, name: str) -> bool:
+    """A run knows things by name only: parts are those with numbered members, with failovers, or noted as parts."""
+    if f"{name}-1" in run.intervals or name in run.gaps:
+        return True
+    return any(isinstance(fact, Fact) and fact.kind == "part down" and fact.subject == name for fact in run.trace)
+
+
+def _is_shown_by_owner(run: Run, name: str) -> bool:
+    return name.partition(" (")[0] in run.intervals and " (" in name
+
+
+def _heights(rows: list[Row]) -> list[float]:
+    """Where each row stands, with a little air between groups."""
+    heights, y = [], 0.0
+    for i, row in enumerate(rows):
+        if i and row.group != rows[i - 1].group:
+            y += 0.45
+        heights.append(y)
+        y += 1.0
+    return heights
+
+
+def _bars(ax: Axes, spans: NDArray[np.float64], y: float, colour: str) -> None:
+    if len(spans):
+        bars = [(float(start), float(end - start)) for start, end in spans]
+        # An edge of one point keeps the shortest outage visible.
+        ax.broken_barh(bars, (y - 0.34, 0.68), facecolors=colour, edgecolors=colour, linewidth=1.0, zorder=2)
+
+
+def _legend(ax: Axes, run: Run, rows: list[Row]) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=RED, label="down")]
+    if any(len(run.gaps.get(row.name, ())) for row in rows):
+        handles.append(Patch(color=ORANGE, label="failing over"))
+    ax.legend(
+        handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=9, borderaxespad=0.2
+    )
