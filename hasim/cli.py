@@ -87,7 +87,7 @@ def run(
 @app.command()
 def solve(
     model: Model,
-    over: Annotated[str | None, typer.Option(help="Also give the figures of the first such time, from all new.")] = None,
+    over: Annotated[str | None, typer.Option(help="Also the figures of such a time from all new.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Exact figures in closed form."""
@@ -250,7 +250,8 @@ class _Page:
         story = None
         if self.story is not None:
             down = {name: self.story.intervals[name].tolist() for name in self.story.services}
-            story = {**self.story.to_json(), "crash": self.target, "at": STORY_AT, "lasting": STORY_LASTING, "down": down}
+            story = {**self.story.to_json(), "crash": self.target, "at": STORY_AT, "lasting": STORY_LASTING}
+            story["down"] = down
         return {
             "engine": "run",
             "cluster": self.cluster.name,

@@ -150,9 +150,7 @@ def test_no_source_file_breaks_the_rule(rule: Rule) -> None:
     assert not broken, f"{rule.__doc__}\n" + "\n".join(broken)
 
 
-@pytest.mark.parametrize(
-    ("rule", "bad"), [(rule, bad) for rule, planted in PLANTED.items() for bad in planted]
-)
+@pytest.mark.parametrize(("rule", "bad"), [(rule, bad) for rule, planted in PLANTED.items() for bad in planted])
 def test_the_rule_convicts_planted_code(rule: Rule, bad: str) -> None:
     assert list(rule(Path("hasim/model/quorum.py"), ast.parse(bad)))
 
@@ -181,9 +179,7 @@ def test_imports_keep_to_their_floors() -> None:
 # ------------------------------------------------------------------------------------------- the texts
 
 # Places and tickets that mean something only to whoever wrote the text; spelt so that this file passes.
-PRIVATE_MENTIONS = re.compile(
-    "|".join(["/" + "work/", r"\.\./" + "shared", "/" + "tmp/", "issue" + " #"]), re.I
-)
+PRIVATE_MENTIONS = re.compile("|".join(["/" + "work/", r"\.\./" + "shared", "/" + "tmp/", "issue" + " #"]), re.I)
 
 
 def _texts() -> Iterator[tuple[Path, str]]:
@@ -199,14 +195,10 @@ def _texts() -> Iterator[tuple[Path, str]]:
         "--exclude-standard",
     ]
     try:
-        listed = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
-            "\0"
-        )
+        listed = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
         paths = [ROOT / name for name in listed if name]
     except (OSError, subprocess.CalledProcessError):
-        paths = [
-            p for p in ROOT.rglob("*") if not any(part.startswith(".") for part in p.relative_to(ROOT).parts)
-        ]
+        paths = [p for p in ROOT.rglob("*") if not any(part.startswith(".") for part in p.relative_to(ROOT).parts)]
     for path in sorted(paths):
         if path.is_file() and b"\0" not in (content := path.read_bytes()):
             yield path, content.decode("utf-8", errors="replace")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from math import comb
 
 from hasim.model.structure import Const, Expr, Var, walk
 
@@ -50,6 +51,8 @@ def _joined(families: list[list[Cut]], failing: int, order_max: int, count_max: 
     """
     if failing == 1:
         return _absorbed([cut for family in families for cut in family], count_max)
+    if comb(sum(1 for family in families if family), failing) > 20 * count_max:
+        return [], False
     complete = True
     partial: dict[tuple[int, Cut], None] = {(0, frozenset()): None}
     for position, family in enumerate(families):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hasim.declared import path_text
-from hasim.errors import ModelError, Problem
+from hasim.declared import path_text, shown
+from hasim.errors import ModelError, Problem, nearest
 from hasim.model.cluster import Cluster
 from hasim.model.laws import csv_base
 from hasim.model.shelf import model_names, model_path
@@ -25,9 +25,16 @@ def load(model: str | Path) -> Cluster:
 def model_file(model: str | Path) -> Path:
     """The file that `load` reads: the path itself, or the shipped model of that name."""
     path = Path(model)
-    if not path.exists() and isinstance(model, str) and model in model_names():
-        return model_path(model)
-    return path
+    # A bare word that is no file here can only be meant for the shelf.
+    if not isinstance(model, str) or path.suffix or len(path.parts) != 1 or path.exists():
+        return path
+    shelf = model_names()
+    if model not in shelf:
+        known = ", ".join(shelf)
+        raise ModelError(
+            f"got {shown(model)}, neither a file nor a shipped model; shipped are {known}{nearest(model, shelf)}"
+        )
+    return model_path(model)
 
 
 def loads(text: str | bytes, name: str = "<text>") -> Cluster:

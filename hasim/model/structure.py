@@ -7,7 +7,7 @@ the Monte Carlo engine evaluates them on arrays, the SimPy engine on one state a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,13 +89,13 @@ def variables(expr: Expr) -> list[int]:
     return sorted({node.index for node in walk(expr) if isinstance(node, Var)})
 
 
-def walk(expr: Expr) -> Iterator[Expr]:
-    """Every distinct node of an expression, children before their parents."""
+def walk(expr: Expr, known: Container[Expr] = ()) -> Iterator[Expr]:
+    """Every distinct node of an expression, children before their parents, without those already known."""
     seen: set[Expr] = set()
     stack: list[tuple[Expr, bool]] = [(expr, False)]
     while stack:
         node, ready = stack.pop()
-        if node in seen:
+        if node in seen or node in known:
             continue
         if ready or not isinstance(node, AtLeast):
             seen.add(node)

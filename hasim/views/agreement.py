@@ -69,9 +69,7 @@ def compare_engines(results: Sequence[Solution | Sample | Run]) -> list[Comparis
                 if isinstance(other, Run) and sample is not None and sample.runs >= RUNS_MIN:
                     value = _with_spread_of(sample, service, quantity, value, other.horizon_s)
                 z, inside = _apart(value, expected)
-                found.append(
-                    Comparison(service, quantity, other.engine, value, reference.engine, expected, z, inside)
-                )
+                found.append(Comparison(service, quantity, other.engine, value, reference.engine, expected, z, inside))
     return found
 
 

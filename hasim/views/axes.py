@@ -56,7 +56,7 @@ def calm(ax: Axes, grid: str = "both") -> None:
 
 
 def log_seconds(ax: Axes, low: float, high: float) -> None:
-    """Make x a logarithmic axis of durations from `low` to `high` seconds, ticked at 1 s, 1 m, 1 h, 1 d, …"""
+    """Make x a logarithmic axis of durations from `low` to `high` seconds, ticked at 1 s, 1 m, 1 h, 1 d and so on."""
     ax.set_xscale("log")
     ax.set_xlim(low, high)
     ticks = [tick for tick in _NEAT_SECONDS if low <= tick <= high]

@@ -51,7 +51,7 @@ def plot_downtime(sample: Sample, service: str | None = None, ax: Axes | None = 
 
 def _draw_axes(ax: Axes, hit: NDArray[np.float64], budget: float | None, sample: Sample) -> None:
     marks = [*hit[[0, -1]], *([budget] if budget else [])] if hit.size else [budget or 1.0]
-    # The fastest per mille may be a crumb of a second cut off by the end of the history: do not stretch the axis for it.
+    # The fastest per mille may be a crumb of a second cut off by the end of a history: the axis ignores it.
     low = max(min(marks), max(marks) * 1e-7) / 2
     log_seconds(ax, low, max(marks) * 2)
     ax.set_yscale("log")
@@ -66,7 +66,7 @@ def _draw_axes(ax: Axes, hit: NDArray[np.float64], budget: float | None, sample:
 def _draw_curve(ax: Axes, down: NDArray[np.float64]) -> None:
     runs = down.size
     none = float(np.mean(down == 0))
-    low, high = ax.get_xlim()
+    low = ax.get_xlim()[0]
     hit = down[down > 0]
     x = np.concatenate([[low], hit, [hit[-1]]])
     # P[downtime > x] just after each observed value; it ends where the last history does.

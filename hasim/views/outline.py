@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hasim.model.yaml_reader import Document
 
 _COMMENT = re.compile(r"^\s*#\s?(.*)$")
+NOT_SAID = "not said in the file"
 _TRAILING = re.compile(r"\s#\s(.*)$")
 
 
@@ -50,7 +51,8 @@ def parts_table(cluster: Cluster) -> Table:
     table = _table("part", "kind", "members", "needs")
     for name, part in cluster.parts.items():
         members = f"{part.enough} of {part.count}"
-        needs = ", ".join(f"{other}{'' if kind == 'hard' else f' ({kind})'}" for other, kind in cluster.needs(name).items())
+        kinds = cluster.needs(name).items()
+        needs = ", ".join(other if kind == "hard" else f"{other} ({kind})" for other, kind in kinds)
         table.add_row(name, str(getattr(part, "kind", "")), members, needs or "–")
     return table
 
@@ -70,8 +72,7 @@ def parameters_table(cluster: Cluster, document: Document, text: str) -> Table:
     table = _table("parameter", "value", "source")
     lines = text.splitlines()
     for path, value, known in _parameters(cluster):
-        source = known or comment_at(lines, document.line_of(_written(path, document))) or "not said in the file"
-        table.add_row(".".join(str(step) for step in path if step != 0), escape(value), Text(source))
+        table.add_row(_label(path, cluster), escape(value), Text(known or _comment(lines, document, path)))
     return table
 
 
@@ -137,9 +138,22 @@ def _preset_source(failure: Failure) -> str:
     return f"preset {known.name}: {known.source} [confidence {known.confidence}: {known.confidence_meaning}]{caveat}"
 
 
-def _written(path: tuple[str | int, ...], document: Document) -> tuple[str | int, ...]:
-    """The path as the file has it: a single failure need not be written as a list."""
-    return path if path in document.lines else tuple(step for step in path if step != 0)
+def _label(path: tuple[str | int, ...], cluster: Cluster) -> str:
+    """What to call a parameter: its path, and of several failures of one thing the name."""
+    if path[0] != "failures":
+        return ".".join(str(step) for step in path)
+    _, target, index = path
+    name = cluster.failures[str(target)][int(index)].name
+    return f"failures.{target}" if name is None else f"failures.{target} ({name})"
+
+
+def _comment(lines: Sequence[str], document: Document, path: tuple[str | int, ...]) -> str:
+    """The comment beside a parameter, or beside the list that it is an item of."""
+    for place in (path, path[:-1]):  # a single failure need not be written as a list
+        found = comment_at(lines, document.lines[place]) if place in document.lines else ""
+        if found:
+            return found
+    return NOT_SAID
 
 
 def _condition(plain: object, outer: bool = True) -> str:

@@ -187,5 +187,9 @@ def _down_for(down: NDArray[np.float64]) -> Text:
 def _detail(fact: Fact) -> str:
     if isinstance(fact.detail, str):
         return escape(fact.detail)
-    said = {key: human(value) if key == "took" and math.isfinite(value) else value for key, value in fact.detail.items()}
-    return escape(", ".join(f"{key} {value}" for key, value in said.items() if key != "why"))
+    said = [
+        f"{key} {human(value) if key == 'took' and math.isfinite(value) else value}"
+        for key, value in fact.detail.items()
+        if key != "why"
+    ]
+    return escape(", ".join(said))

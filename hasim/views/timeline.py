@@ -77,9 +77,11 @@ def timeline(run: Run, ax: Axes | None = None) -> Axes:
 def rows_of(run: Run, rows_max: int = ROWS_MAX) -> tuple[list[Row], int]:
     """What a picture of a run shows: all services and parts, and of hosts, domains and members those that fell.
 
-    At most `rows_max` rows, and the number of those left out. A unit that goes by the name of its owner (`cp-1 (itself)`) is left out, since the owner has its row.
+    At most `rows_max` rows, and the number of those left out. A unit that goes by the name of its owner, like
+    `cp-1 (itself)`, has no row, since the owner has one.
     """
-    parts = [name for name in run.intervals if name not in run.services and _is_part(run, name)]
+    known = _parts(run)
+    parts = [name for name in run.intervals if name not in run.services and name in known]
     fallen = [
         name
         for name, down in run.intervals.items()
@@ -111,11 +113,11 @@ def _said(fact: Fact) -> str:
     return f"{kind} of {fact.subject}"
 
 
-def _is_part(run: Run, name: str) -> bool:
+def _parts(run: Run) -> set[str]:
     """A run knows things by name only: parts are those with numbered members, with failovers, or noted as parts."""
-    if f"{name}-1" in run.intervals or name in run.gaps:
-        return True
-    return any(isinstance(fact, Fact) and fact.kind == "part down" and fact.subject == name for fact in run.trace)
+    numbered = {name.removesuffix("-1") for name in run.intervals if name.endswith("-1")}
+    noted = {fact.subject for fact in run.trace if isinstance(fact, Fact) and fact.kind == "part down"}
+    return numbered | noted | set(run.gaps)
 
 
 def _is_shown_by_owner(run: Run, name: str) -> bool:

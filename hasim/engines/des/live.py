@@ -28,8 +28,8 @@ from hasim.streams import Streams
 
 Listener = Callable[[bool], None]
 
-PULSE_CHANGES = 1 << 14
-"""Changes of units between two calls of `pulse`, a tenth of a second or so."""
+PULSE_CHANGES = 1 << 15
+"""Changes of units between two calls of `pulse`: a fifth of a second or so."""
 
 
 class LiveCluster:
@@ -53,6 +53,7 @@ class LiveCluster:
         self.streams = streams
         self.changes = 0
         self._pulse = pulse
+        self._pulse_at = 0
         self.gates = Gates(system.variables)
         self.history = History(env, self.gates)
         self.note = self.history.note
@@ -140,7 +141,7 @@ class LiveCluster:
             return
         if up:
             flipped = self.gates.rise(variable)
-            del self._down[variable]
+            self._down.pop(variable, None)  # it may be missing when Ctrl-C cut a change short
         else:
             flipped = self.gates.fall(variable)
             self._down[variable] = None
@@ -177,7 +178,8 @@ class LiveCluster:
             self._announce()
         if self._suffering:
             self._observe()
-        if self._pulse is not None and not self.changes % PULSE_CHANGES:
+        if self._pulse is not None and self.changes >= self._pulse_at:
+            self._pulse_at = self.changes + PULSE_CHANGES
             self._pulse()
 
     # Parts and services.
@@ -207,7 +209,7 @@ class LiveCluster:
 
     def begin(self) -> None:
         """Forget the warm-up: what is counted and written down begins now."""
-        self.changes = 0
+        self.changes = self._pulse_at = 0
         self.history.begin()
         for causes in self.causes.values():
             causes.begin(self.env.now)

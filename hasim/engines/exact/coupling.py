@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from hasim.engines.exact.chain import Membership
 from hasim.model.structure import variables
 from hasim.model.system import System
+
+
+@dataclass(frozen=True)
+class Membership:
+    """The units, switches and shocks that one chain is about, by their numbers in the system."""
+
+    units: tuple[int, ...]
+    switches: tuple[int, ...]
+    shocks: tuple[int, ...] = ()
 
 
 def coupled(system: System, wanted: Iterable[int]) -> list[Membership]:
@@ -28,6 +37,7 @@ def _reach(system: System, wanted: Iterable[int]) -> tuple[set[int], set[int], s
     """All units, switches and shocks that the wanted variables depend on, directly or not."""
     n = len(system.units)
     todo = [variable for variable in wanted if variable < n + len(system.switches)]
+    together = _tied(system)
     units: set[int] = set()
     switches: set[int] = set()
     shocks: set[int] = set()
@@ -42,9 +52,8 @@ def _reach(system: System, wanted: Iterable[int]) -> tuple[set[int], set[int], s
             continue
         units.add(variable)
         unit = system.units[variable]
-        for other, its in enumerate(system.units):
-            if _shared(unit.crew, its.crew) or _shared(unit.spares, its.spares):
-                todo.append(other)
+        for user in (("crew", unit.crew), ("spares", unit.spares)):
+            todo.extend(together.pop(user, ()))
         if unit.idle_part is not None:
             todo.append(n + unit.idle_part)
         for number, shock in enumerate(system.shocks):
@@ -54,8 +63,14 @@ def _reach(system: System, wanted: Iterable[int]) -> tuple[set[int], set[int], s
     return units, switches, shocks
 
 
-def _shared(mine: str | None, its: str | None) -> bool:
-    return mine is not None and mine == its
+def _tied(system: System) -> dict[tuple[str, str | None], list[int]]:
+    """The users of each crew and each stock."""
+    users: dict[tuple[str, str | None], list[int]] = {}
+    for i, unit in enumerate(system.units):
+        for field, name in (("crew", unit.crew), ("spares", unit.spares)):
+            if name is not None:
+                users.setdefault((field, name), []).append(i)
+    return users
 
 
 def _components(system: System, reach: tuple[set[int], set[int], set[int]]) -> list[Membership]:

@@ -14,6 +14,7 @@ import numpy as np
 from dd.autoref import BDD
 from numpy.typing import NDArray
 
+from hasim.engines.exact.blocks import Block
 from hasim.errors import CannotModel
 from hasim.model.structure import AtLeast, Const, Expr, Var, variables, walk
 from hasim.model.system import System
@@ -27,16 +28,19 @@ Chances = Mapping[int, tuple[Any, Any]]  # variable -> (P up, P down), floats or
 class Diagram:
     """A diagram manager for one system; nodes of all its services share it."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, blocks: Sequence[Block] = ()) -> None:
         self.bdd = BDD()
         self.bdd.configure(reordering=False)
-        self.order = variable_order(system)
+        hidden = {unit for block in blocks for unit in block.units}
+        self.order = [i for i in variable_order(system) if i not in hidden] + [block.variable for block in blocks]
         self.bdd.declare(*(str(index) for index in self.order))
-        self._built: dict[Expr, Node] = {}
+        self._built: dict[Expr, Node] = {block.expr: self.bdd.var(str(block.variable)) for block in blocks}
 
     def build(self, expr: Expr) -> Node:
         """The node of an expression."""
-        for node in walk(expr):
+        if expr in self._built:
+            return self._built[expr]
+        for node in walk(expr, self._built):
             if node not in self._built:
                 self._built[node] = self._one(node)
         return self._built[expr]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hasim.engines.exact.chain import Chain, Membership, explore
-from hasim.engines.exact.coupling import everything
+from hasim.engines.exact.chain import Chain, explore
+from hasim.engines.exact.coupling import Membership, everything
 from hasim.engines.exact.diagram import Diagram, Node
 from hasim.engines.exact.linear import first_passage
 from hasim.errors import CannotModel
@@ -16,6 +16,7 @@ from hasim.model.structure import Expr, holds, variables
 from hasim.model.system import System, SystemUnit
 
 FIRST_STATES_MAX = 5_000  # states explored for a time to first outage; more would keep a reader waiting
+FIRST_UNITS_MAX = 60
 TRANSIENT_STATES_MAX = 300  # a full matrix exponential of twice this size takes about a second
 
 Floats = NDArray[np.float64]
@@ -38,18 +39,21 @@ def mean_time_to_outage(system: System, up: Expr) -> tuple[float, int]:
         return not holds(up, _line(system, values))
 
     chain = explore(system, belongs, set(), failed, FIRST_STATES_MAX)
-    down = np.array([failed(_values(chain, face)) for face in chain.faces])
+    down = np.array([failed(chain.values(face)) for face in chain.faces])
     if not down.any():
         return float("inf"), len(chain.faces)
     return first_passage(chain.rates, down, chain.first), len(chain.faces)
 
 
-def horizon(system: System, up: Expr, diagram: Diagram, node: Node, over: float) -> tuple[Horizon, str]:
+def horizon(system: System, up: Expr, over: float) -> tuple[Horizon, str]:
     """Figures over a horizon, and how they were obtained; CannotModel where laws or size do not allow it."""
     units = [i for i in variables(up) if i < len(system.units)]
     alone = not any(i >= len(system.units) for i in variables(up))
     if alone and all(_exponential_clock(system.units[i]) for i in units):
-        return _independent(system, diagram, node, units, over), "closed form of independent exponential units"
+        diagram = Diagram(system)
+        return _independent(
+            system, diagram, diagram.build(up), units, over
+        ), "closed form of independent exponential units"
     belongs = _belongs(system, up)
     chain = explore(system, belongs, set(), None, TRANSIENT_STATES_MAX)
     return _of_chain(system, up, chain, over), f"matrix exponential of {len(chain.faces)} states"
@@ -58,7 +62,14 @@ def horizon(system: System, up: Expr, diagram: Diagram, node: Node, over: float)
 def _belongs(system: System, up: Expr) -> Membership:
     if any(i >= len(system.units) + len(system.switches) for i in variables(up)):
         raise CannotModel("planned windows from a fresh start", "a calendar is not a Markov chain", "use ha.estimate")
-    return everything(system, variables(up))
+    belongs = everything(system, variables(up))
+    if len(belongs.units) > FIRST_UNITS_MAX:
+        raise CannotModel(
+            f"a first outage among {len(belongs.units)} units",
+            f"their chain from all up is explored for up to {FIRST_UNITS_MAX} units",
+            "use ha.estimate",
+        )
+    return belongs
 
 
 def _values(chain: Chain, face: int) -> dict[int, bool]:
@@ -144,8 +155,8 @@ def _of_chain(system: System, up: Expr, chain: Chain, over: float) -> Horizon:
     pace = float(np.max(-np.diag(generator)))
     deviation = np.linalg.solve((np.tile(chain.pi, (n, 1)) - generator / pace).T, begin - at_end) / pace
     time_in = over * chain.pi + deviation
-    down = np.array([not holds(up, _line(system, _values(chain, face))) for face in chain.faces])
-    lost = np.array([not holds(up, _line(system, _values(chain, face))) for face in chain.arrival])
+    down = np.array([not holds(up, _line(system, chain.values(face))) for face in chain.faces])
+    lost = np.array([not holds(up, _line(system, chain.values(face))) for face in chain.arrival])
     crossing = ~down[chain.source] & lost
     outages = float(time_in[chain.source[crossing]] @ chain.rate[crossing])
     return Horizon(float(time_in[down].sum()) / over, outages, float(at_end[down].sum()))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hasim.engines.exact.blocks import blocks
 from hasim.engines.exact.calendar import calendar
-from hasim.engines.exact.chain import Chain, Membership, explore
-from hasim.engines.exact.coupling import coupled
+from hasim.engines.exact.chain import Chain, explore
+from hasim.engines.exact.coupling import Membership, coupled
 from hasim.engines.exact.diagram import Diagram
 from hasim.engines.exact.first import horizon, mean_time_to_outage
 from hasim.engines.exact.steady import Steadily, Steady
@@ -63,7 +64,8 @@ class _Solver:
 
     def __init__(self, system: System) -> None:
         self.system = system
-        self.diagram = Diagram(system)
+        self.blocks = blocks(system, [each for service in system.services for each in (service.up, service.full)])
+        self.diagram = Diagram(system, self.blocks)
         self.plan = calendar(system.windows)
         self.chains: dict[Membership, Chain] = {}
         self.states = 0
@@ -80,7 +82,7 @@ class _Solver:
     def service(self, service: SystemService, over: float | None) -> ServiceFigures:
         up, full = substitute(service.up, self.never), substitute(service.full, self.never)
         chains = self._chains(service.name, [up, full])
-        steadily = Steadily(self.system, self.diagram, chains, self.plan)
+        steadily = Steadily(self.system, self.diagram, chains, self.plan, self.blocks)
         node = self.diagram.build(up)
         steady = steadily.figures(node)
         # Up, but with something missing that it needs to be whole.
@@ -170,7 +172,7 @@ class _Solver:
         return Estimate.exact(mean)
 
     def _from_new(self, figures: ServiceFigures, up: Expr, over: float) -> ServiceFigures:
-        found, route = horizon(self.system, up, self.diagram, self.diagram.build(up), over)
+        found, route = horizon(self.system, up, over)
         self.routes.append(f"{figures.name}: horizon from all up by {route}")
         return replace(
             figures,

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from hasim.engines.exact.blocks import Block
 from hasim.engines.exact.calendar import Calendar
 from hasim.engines.exact.chain import Chain
-from hasim.engines.exact.diagram import Chances, Diagram, Node
+from hasim.engines.exact.diagram import Diagram, Node
 from hasim.engines.exact.symmetry import Key, orbits, sites
 from hasim.model.system import System
 
@@ -31,15 +32,25 @@ class Steady:
 class Steadily:
     """Integrates diagram nodes over chains and independent units of one system."""
 
-    def __init__(self, system: System, diagram: Diagram, chains: Iterable[Chain], plan: Calendar) -> None:
+    def __init__(
+        self,
+        system: System,
+        diagram: Diagram,
+        chains: Iterable[Chain],
+        plan: Calendar,
+        blocks: Iterable[Block] = (),
+    ) -> None:
         self.system, self.diagram, self.plan = system, diagram, plan
+        self.blocks = {block.variable: block for block in blocks}
+        self.counted = {unit: block.unit_down for block in self.blocks.values() for unit in block.units}
         self.chains = list(chains)
         self.chained = {variable for chain in self.chains for variable in chain.variables}
-        self.chances: Chances = {
+        self.chances: dict[int, tuple[float, float]] = {
             i: _shares(unit.life.mean, unit.down.mean)
             for i, unit in enumerate(system.units)
             if unit.life is not None and i not in self.chained
         }
+        self.chances.update({block.variable: (block.up, block.down) for block in self.blocks.values()})
         self._tree = sites(system, {i: i for i in range(len(system.units))}, {}, set())
         self._orbits = orbits(self._tree)
         self._faces = [_weights(chain) for chain in self.chains]
@@ -131,6 +142,13 @@ class Steadily:
                 self.diagram.fix(node, {variable: False}),
             )
             importance = self.both(with_it & ~without)[0]
+            block = self.blocks.get(variable)
+            if block is not None:
+                found.frequency += importance * block.frequency
+                found.birnbaum.update(dict.fromkeys(block.units, importance * block.pivotal))
+                decides = importance * block.pivotal * block.unit_down
+                found.critical.update(dict.fromkeys(block.units, decides))
+                continue
             unit = self.system.units[variable]
             assert unit.life is not None
             found.birnbaum[variable] = importance
@@ -191,10 +209,13 @@ class Steadily:
         raw: dict[frozenset[int], float] = {}
         groups: dict[Key, list[frozenset[int]]] = {}
         for cut in cuts:
-            node = self.diagram.bdd.true
+            node, counted = self.diagram.bdd.true, 1.0
             for variable in cut:
-                node = node & ~self.diagram.bdd.var(str(variable))
-            raw[cut] = self.availability(node)[0]
+                if variable in self.counted:
+                    counted *= self.counted[variable]
+                else:
+                    node = node & ~self.diagram.bdd.var(str(variable))
+            raw[cut] = counted * self.availability(node)[0]
             groups.setdefault(self._orbit_of(cut) if self.chains else tuple(sorted(cut)), []).append(cut)
         return {cut: sum(raw[each] for each in group) / len(group) for group in groups.values() for cut in group}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,30 +57,49 @@ class Tally:
 class Book:
     """Outages of the services over `runs` histories of `horizon` seconds, as an engine finds them."""
 
-    def __init__(self, system: System, runs: int, horizon: float, stationary: bool) -> None:
+    def __init__(
+        self, system: System, runs: int, horizon: float, *, stationary: bool, chained: bool = False
+    ) -> None:
         self.runs = runs
         self.horizon = horizon
         self.stationary = stationary
+        self.chained = chained
         self.events = 0
         self.services = system.services
         self._pages = [_Page(system, i) for i in range(len(system.services))]
         self._reduced = np.zeros((len(system.services), runs))
 
     def outages(self, service: int, run: Ints, start: Floats, end: Floats) -> None:
-        """Write down outages in times of their own runs; what lies outside a run is cut off."""
-        inside = end > 0
+        """Write down outages in times of their own runs; what lies outside a run is cut off.
+
+        If runs follow one another (`chained`), what goes on beyond the end of a run belongs to the next.
+        """
+        for each in self._pieces(run, start, end):
+            self._pages[service].outages.append(each)
+
+    def _pieces(self, run: Ints, start: Floats, end: Floats) -> Iterator[tuple[Ints, Floats, Floats]]:
+        horizon = self.horizon
+        inside = (end > 0) & (run < self.runs)
         if not inside.all():
             run, start, end = run[inside], start[inside], end[inside]
-        if run.size:
-            self._pages[service].outages.append((run, np.maximum(start, 0.0), np.minimum(end, self.horizon)))
+        while run.size:
+            over = np.flatnonzero(end > horizon) if self.chained else np.empty(0, dtype=np.int64)
+            here = start < horizon
+            if here.all():
+                yield run, np.maximum(start, 0.0), np.minimum(end, horizon)
+            else:
+                yield run[here], np.maximum(start[here], 0.0), np.minimum(end[here], horizon)
+            over = over[run[over] + 1 < self.runs]
+            run, start, end = run[over] + 1, start[over] - horizon, end[over] - horizon
 
     def reduced(self, service: int, seconds: Floats) -> None:
         """Add the time that each run spent up but degraded; shape (runs,)."""
         self._reduced[service] += seconds
 
-    def reduced_in(self, service: int, run: Ints, seconds: Floats) -> None:
-        """Add time spent up but degraded in some runs."""
-        self._reduced[service] += np.bincount(run, weights=seconds, minlength=self.runs)
+    def reduced_in(self, service: int, run: Ints, start: Floats, end: Floats) -> None:
+        """Add times spent up but degraded, in times of their own runs."""
+        for number, first, last in self._pieces(run, start, end):
+            self._reduced[service] += np.bincount(number, weights=last - first, minlength=self.runs)
 
     def patterns(self, service: int, states: Bools, seconds: Floats) -> None:
         """Write down how long which variables were down during outages; states are (variables, n), true = up."""

@@ -29,7 +29,8 @@ CELLS_MAX = 1 << 23  # of the table of states
 class Intervals:
     """Down intervals: which variable, in which run, from when to when in the run's own time.
 
-    They stand cluster by cluster, `leads` marks the first of each, and inside a cluster by their start.
+    They stand cluster by cluster, `leads` marks the first of each, and inside a cluster by their start. Where runs
+    follow one another, all intervals of a cluster are in the time of its first one's run.
     """
 
     leads: Bools
@@ -80,7 +81,8 @@ class Clusters:
             np.concatenate([getattr(each, name) for each in pending])
             for name in ("leads", "variable", "run", "start", "end")
         )
-        leads[1:] |= run[1:] != run[:-1]  # a run ends with everything that was going on
+        if not self.book.chained:
+            leads[1:] |= run[1:] != run[:-1]  # a run ends with everything that was going on
         heads = np.flatnonzero(leads)
         sizes = np.diff(np.append(heads, leads.size))
         lone = heads[sizes == 1]
@@ -110,7 +112,7 @@ class Clusters:
             self._note(service, variable[bad][None, :], end[bad] - start[bad])
         for row, service in enumerate(self.reducible):
             poor = np.flatnonzero(self.single[self.services + row, variable] & ~self.single[service, variable])
-            self.book.reduced_in(service, run[poor], end[poor] - start[poor])
+            self.book.reduced_in(service, run[poor], start[poor], end[poor])
 
     def pairs(self, one: Ints, two: Ints, run: Ints, start: Floats, end: Floats) -> None:
         """Times during which these two are down and nothing else; two of the same variable mean nothing."""
@@ -121,7 +123,7 @@ class Clusters:
             self._note(service, np.stack([one[bad], two[bad]]), end[bad] - start[bad])
         for row, service in enumerate(self.reducible):
             poor = np.flatnonzero(self.pair[self.services + row, one, two] & ~self.pair[service, one, two])
-            self.book.reduced_in(service, run[poor], end[poor] - start[poor])
+            self.book.reduced_in(service, run[poor], start[poor], end[poor])
 
     def _note(self, service: int, down: Ints, seconds: Floats) -> None:
         """Add up the time of equal sets of one or two variables before they go into the book as patterns."""
@@ -174,7 +176,7 @@ class Clusters:
             self.book.patterns(service, up[:, bad], until[bad] - time[bad])
         for row, service in enumerate(self.reducible):
             poor = np.flatnonzero(held[service] & ~held[self.services + row])
-            self.book.reduced_in(service, owner[poor], until[poor] - time[poor])
+            self.book.reduced_in(service, owner[poor], time[poor], until[poor])
 
 
 def _portions(cluster: Ints, width: int) -> list[tuple[int, int]]:

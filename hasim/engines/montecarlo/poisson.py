@@ -24,10 +24,17 @@ Ints = NDArray[np.int64]
 Small = NDArray[np.int16]
 Floats = NDArray[np.float64]
 
-BATCH = 1 << 15
+BATCH = 1 << 17  # ticks searched at once
+PORTION = 1 << 14  # ticks drawn at once: what stays in the cache
 LEAST = 1 << 8
 ROOM = BATCH + 64
 SPAN = 64
+CHAINED = 100
+"""Runs this many times longer than the longest repair follow one another in one stationary history.
+
+Then hardly anything is going on when one ends and the next begins: runs are all but independent, the variance of
+their mean is off by a hundredth at most, and no run needs a beginning of its own. Shorter runs are independent.
+"""
 ENOUGH = 12_000  # pairs collected before they are evaluated
 TABLE_BITS = 12
 KINDS_MAX = 2000  # more kinds than this and the table that chooses one does not pay
@@ -43,7 +50,9 @@ def ticks_apply(system: System) -> bool:
 
 def run_ticks(system: System, runs: int, horizon: float, streams: Streams, *, new: bool) -> Tally:
     """`runs` histories of `horizon` seconds, laid end to end on one line."""
-    book = Book(system, runs, horizon, stationary=not new)
+    longest = max(unit.down.mean * (1 + unit.down.scv) for unit in system.units)
+    chained = not new and horizon > CHAINED * longest
+    book = Book(system, runs, horizon, stationary=not new, chained=chained)
     _Line(system, book, streams, new).run()
     return book.close()
 
@@ -60,11 +69,15 @@ class _Kind:
 
 @dataclass(frozen=True)
 class _Ticks:
-    """Ticks in the order of time, the first at `begin`: the gap after each, the repair, and the code (its kind)."""
+    """Ticks in the order of time, the first at `begin`: the gap after each, the repair, and the code (its kind).
+
+    `looks` marks those whose repair is longer than the gap.
+    """
 
     gaps: Floats
     repairs: Floats
     code: Small
+    looks: NDArray[np.bool_]
     begin: float
     inserted: bool = False
 
@@ -148,20 +161,25 @@ class _Line:
         self._initial(streams, new)
         # Room for a batch behind the ticks of a cluster that the batch before left open.
         self.gaps, self.repairs, self.code = np.empty(ROOM), np.empty(ROOM), np.zeros(ROOM, dtype=np.int16)
+        self.looks = np.empty(ROOM, dtype=np.bool_)
         self.open = 0
+        # Clusters found and not yet evaluated: those of two ticks, and larger ones.
         self.pairs: list[_Pairs] = []
         self.pairs_count = 0
+        self.crowds: list[tuple[Ints, Floats, Floats, Floats, Small]] = []
+        self.crowds_count = 0
 
     def _initial(self, streams: Streams, new: bool) -> None:
         """Units that are down when their run begins: as ticks at that very moment, with what is left of a repair."""
         runs: list[Ints] = []
         units: list[Ints] = []
         lengths: list[Floats] = []
+        beginnings = 1 if self.book.chained else self.book.runs
         for u, unit in enumerate(() if new else self.units):
             assert unit.life is not None
             rng = streams[f"{unit.name}/start"]
-            count = int(rng.binomial(self.book.runs, unit.down.mean / (unit.life.mean + unit.down.mean)))
-            runs.append(rng.choice(self.book.runs, count, replace=False))
+            count = int(rng.binomial(beginnings, unit.down.mean / (unit.life.mean + unit.down.mean)))
+            runs.append(rng.choice(beginnings, count, replace=False))
             units.append(np.full(count, u))
             lengths.append(unit.down.residual(rng, count) * self.rate)
         self.first_run = np.concatenate([*runs, np.empty(0, dtype=np.int64)]).astype(np.int64)
@@ -180,6 +198,7 @@ class _Line:
             begin, inside = self._batch(begin, int(max(LEAST, min(BATCH, left + 3 * left**0.5))))
             ticks += inside
         self._flush_pairs()
+        self._flush_crowds()
         self.clusters.flush()
         self.book.events = 2 * (ticks - self.clusters.ignored)
 
@@ -191,13 +210,18 @@ class _Line:
         old, size = self.open, self.open + count
         self._make_room(size)
         gaps, repairs, code = self.gaps[:size], self.repairs[:size], self.code[:size]
-        self.rng["gaps"].standard_exponential(out=gaps[old:])
-        self._draw_repairs(repairs[old:], code[old:])
+        looks = self.looks[:size]
+        np.greater(repairs[:old], gaps[:old], out=looks[:old])
+        for first in range(old, size, PORTION):
+            part = slice(first, min(first + PORTION, size))
+            self.rng["gaps"].standard_exponential(out=gaps[part])
+            self._draw_repairs(repairs[part], code[part])
+            np.greater(repairs[part], gaps[part], out=looks[part])
         end = begin + float(gaps[old:].sum())
         inside = count
         if end >= self.length:
             inside = 1 + int(np.searchsorted(begin + np.cumsum(gaps[old:-1]), self.length))
-        ticks = _Ticks(gaps, repairs, code, begin - float(gaps[:old].sum()))
+        ticks = _Ticks(gaps, repairs, code, looks, begin - float(gaps[:old].sum()))
         if self.first_done < self.first_run.size and self.first_run[self.first_done] * self.period < end:
             ticks = self._insert(ticks, end)
         self._find(ticks)
@@ -208,6 +232,7 @@ class _Line:
             more = np.empty(size)
             self.gaps, self.repairs = np.concatenate([self.gaps, more]), np.concatenate([self.repairs, more])
             self.code = np.concatenate([self.code, np.zeros(size, dtype=np.int16)])
+            self.looks = np.empty(self.gaps.size, dtype=np.bool_)
 
     def _draw_repairs(self, repairs: Floats, code: Small) -> None:
         """Draw the kinds of some ticks and repairs for them."""
@@ -250,12 +275,12 @@ class _Line:
         own = (len(self.kinds) + unit[matters]).astype(np.int16)
         repairs = np.insert(ticks.repairs, place, length[matters])
         code = np.insert(ticks.code, place, own)
-        return _Ticks(np.diff(times), repairs, code, float(times[0]), inserted=True)
+        gaps = np.diff(times)
+        return _Ticks(gaps, repairs, code, repairs > gaps, float(times[0]), inserted=True)
 
     def _find(self, ticks: _Ticks) -> None:
         """Find the clusters among these ticks; the last is kept for the next batch if it goes on."""
-        gaps, repairs, size = ticks.gaps, ticks.repairs, ticks.gaps.size
-        looks = repairs > gaps
+        gaps, repairs, looks, size = ticks.gaps, ticks.repairs, ticks.looks, ticks.gaps.size
         special = ticks.inserted or bool(self.always.any())
         if special:
             looks |= self.always[ticks.code] | (ticks.code >= len(self.kinds))
@@ -290,7 +315,7 @@ class _Line:
             self._take_pairs(ticks, first[plain], times[plain])
             first, last, times = first[~plain], last[~plain], times[~plain]
         if first.size:
-            self._hand_over(ticks, first, last, times)
+            self._set_aside(ticks, first, last, times)
         if rest is not None:
             self._keep(ticks, rest)
 
@@ -322,12 +347,12 @@ class _Line:
         start, one, two = start[hurts], one[hurts], two[hurts]
         run = (start / self.period).astype(np.int64)
         offset = run * self.period
-        within = time[hurts] >= offset  # or else the first of the two ended with its run
         end = np.minimum(time[hurts] + ends[hurts], start + other[hurts])
         scale = 1 / self.rate
         start = (start - offset) * scale
-        end = np.minimum((end - offset) * scale, self.book.horizon)
-        if not within.all():
+        end = (end - offset) * scale
+        within = time[hurts] >= offset  # or else the first of the two ended with its run
+        if not (self.book.chained or within.all()):
             one, two, run, start, end = one[within], two[within], run[within], start[within], end[within]
         self.clusters.pairs(one, two, run, start, end)
 
@@ -350,28 +375,42 @@ class _Line:
         self._make_room(self.open)
         self.gaps[: self.open], self.repairs[: self.open], self.code[: self.open] = gaps, repairs, code
 
-    def _hand_over(self, ticks: _Ticks, first: Ints, last: Ints, times: Floats) -> None:
-        """Give whole clusters, from tick `first` to tick `last` each, to be evaluated."""
+    def _set_aside(self, ticks: _Ticks, first: Ints, last: Ints, times: Floats) -> None:
+        """Collect whole clusters, from tick `first` to tick `last` each."""
         sizes = last - first + 1
         heads = np.cumsum(sizes) - sizes
         member = np.arange(int(sizes.sum())) + np.repeat(first - heads, sizes)
-        passed = np.cumsum(ticks.gaps[member]) - ticks.gaps[member]
+        self.crowds.append((sizes, times, ticks.gaps[member], ticks.repairs[member], ticks.code[member]))
+        self.crowds_count += member.size
+        if self.crowds_count > ENOUGH:
+            self._flush_crowds()
+
+    def _flush_crowds(self) -> None:
+        """Draw whose the collected ticks are, and hand the clusters over to be evaluated."""
+        if not self.crowds:
+            return
+        sizes, times, gaps, repairs, code = (np.concatenate(each) for each in zip(*self.crowds, strict=True))
+        self.crowds, self.crowds_count = [], 0
+        heads = np.cumsum(sizes) - sizes
+        passed = np.cumsum(gaps) - gaps
         time = passed + np.repeat(times - passed[heads], sizes)
         run = (time / self.period).astype(np.int64)
-        start = time - run * self.period
-        code = ticks.code[member]
         unit = self._units(code)
         initial = np.flatnonzero(code >= len(self.kinds))
         if initial.size:
             unit[initial] = code[initial] - len(self.kinds)
             run[initial] = np.rint(time[initial] / self.period).astype(np.int64)
-            start[initial] = 0.0
-        leads = np.zeros(member.size, dtype=np.bool_)
+            time[initial] = run[initial] * self.period
+        if self.book.chained:
+            run = np.repeat(run[heads], sizes)
+        start = (time - run * self.period) / self.rate
+        end = start + repairs / self.rate
+        if not self.book.chained:
+            np.minimum(end, self.book.horizon, out=end)
+        leads = np.zeros(code.size, dtype=np.bool_)
         leads[heads] = True
         upto = int(np.searchsorted(run, self.book.runs))  # what lies beyond the line does not count
-        start = start[:upto] / self.rate
-        end = np.minimum(start + ticks.repairs[member[:upto]] / self.rate, self.book.horizon)
-        self.clusters.add(Intervals(leads[:upto], unit[:upto], run[:upto], start, end))
+        self.clusters.add(Intervals(leads[:upto], unit[:upto], run[:upto], start[:upto], end[:upto]))
 
 
 def _kinds(units: tuple[SystemUnit, ...], alone: NDArray[np.bool_]) -> list[_Kind]:

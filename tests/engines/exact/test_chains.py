@@ -130,8 +130,8 @@ def test_lumping_and_conditioning_change_no_figure(name: str) -> None:
         falls = sum(chain.pi[s] * r for s, arrival, r in steps if up(chain.faces[s]) and not up(arrival))
         figures = solution.services[service.name]
         assert figures.unavailability is not None and figures.outages_per_year is not None
-        assert figures.unavailability.value == pytest.approx(down, rel=1e-11)
-        assert figures.outages_per_year.value == pytest.approx(falls * YEAR, rel=1e-11)
+        assert figures.unavailability.value == pytest.approx(down, rel=1e-11, abs=0)
+        assert figures.outages_per_year.value == pytest.approx(falls * YEAR, rel=1e-11, abs=0)
         critical: dict[str, float] = {}
         cut_weight = dict.fromkeys((cut.units for cut in figures.cuts), 0.0)
         for p, face in zip(chain.pi, chain.faces, strict=True):
@@ -146,10 +146,10 @@ def test_lumping_and_conditioning_change_no_figure(name: str) -> None:
                     unit = system.variable_name(variable)
                     critical[unit] = critical.get(unit, 0.0) + p
         assert {blame.unit: blame.criticality for blame in figures.blame} == pytest.approx(
-            {unit: value / down for unit, value in critical.items()}, rel=1e-10
+            {unit: value / down for unit, value in critical.items()}, rel=1e-10, abs=0
         )
         assert {cut.units: cut.share for cut in figures.cuts} == pytest.approx(
-            {units: weight / down for units, weight in cut_weight.items()}, rel=1e-10
+            {units: weight / down for units, weight in cut_weight.items()}, rel=1e-10, abs=0
         )
 
 
@@ -165,7 +165,7 @@ def test_sweeps_find_the_same_distribution_as_elimination() -> None:
     swept = linear.stationary(chain.rates)
     eliminated = linear._gth(chain.rates)
     # Relative in every component, down to states of 1e-12 and less.
-    assert swept == pytest.approx(eliminated / eliminated.sum(), rel=1e-11)
+    assert swept == pytest.approx(eliminated / eliminated.sum(), rel=1e-11, abs=0)
     assert swept.min() < 1e-9
 
 
@@ -179,7 +179,7 @@ def test_elimination_keeps_the_digits_of_tiny_probabilities() -> None:
         np.arange(6),
     )
     assert linear.stationary(chain) * (1 - ratio**6) / (1 - ratio) == pytest.approx(
-        [ratio**i for i in range(6)], rel=1e-13
+        [ratio**i for i in range(6)], rel=1e-13, abs=0
     )
 
 

@@ -22,7 +22,7 @@ def only(cluster: ha.Cluster, over: str | None = None) -> ServiceFigures:
 
 def close(found: ha.Estimate | None, wanted: float | str | Fraction) -> None:
     assert found is not None
-    assert found.value == pytest.approx(float(wanted), rel=TEN_DIGITS)
+    assert found.value == pytest.approx(float(wanted), rel=TEN_DIGITS, abs=0)
 
 
 @pytest.mark.parametrize("name", list(PROBLEMS))
@@ -44,7 +44,7 @@ def test_importances_are_met_to_all_printed_digits(name: str) -> None:
     figures = only(PROBLEMS[name]())
     for field, key in (("birnbaum", "birnbaum_importance"), ("criticality", "criticality_importance")):
         found = sorted(getattr(blame, field) for blame in figures.blame)
-        assert found == pytest.approx(sorted(map(float, ANSWERS[name][key].values())), rel=1e-11)
+        assert found == pytest.approx(sorted(map(float, ANSWERS[name][key].values())), rel=1e-11, abs=0)
     assert sum(blame.share for blame in figures.blame) == pytest.approx(1)
 
 
@@ -186,7 +186,7 @@ def test_windows_of_different_periods_are_taken_over_their_common_one() -> None:
         services={"s": ["u"]},
     )
     # In 12 h: a is out in 0-1, 4-5, 8-9; b in 0-1, 6-7; both in 0-1 only.
-    assert only(cluster).unavailability.value == pytest.approx(1 / 12, rel=1e-6)  # type: ignore[union-attr]
+    assert only(cluster).unavailability.value == pytest.approx(1 / 12, rel=1e-6, abs=0)  # type: ignore[union-attr]
 
 
 def test_a_cluster_that_never_fails_says_so_and_not_more() -> None:
@@ -204,3 +204,40 @@ def test_a_degraded_service_is_up_and_counted() -> None:
     )
     close(only(cluster).availability, 0.99)
     close(only(cluster).degraded, 0.99 * 0.1)
+
+
+@pytest.mark.parametrize(("replicas", "required"), [(12, 9), (40, 37), (10_000, 9_970)])
+def test_a_pool_of_like_units_is_binomial(replicas: int, required: int) -> None:
+    cluster = ha.Cluster(
+        name="x",
+        parts={"u": ha.Pool(replicas=replicas, required=required)},
+        failures={"u": {"mtbf": "999h", "mttr": "1h"}},
+        services={"s": ["u"]},
+    )
+    q, tolerated = Fraction(1, 1000), replicas - required
+    tail = 1 - sum(comb(replicas, i) * q**i * (1 - q) ** (replicas - i) for i in range(tolerated + 1))
+    falls = replicas * comb(replicas - 1, tolerated) * q**tolerated * (1 - q) ** required / 999
+    figures = only(cluster)
+    close(figures.unavailability, tail)
+    close(figures.outages_per_year, 8760 * falls)
+    assert sum(blame.share for blame in figures.blame) == pytest.approx(1)
+
+
+def test_a_pool_counted_at_once_is_the_pool_counted_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = ha.Cluster(
+        name="x",
+        parts={"u": ha.Pool(replicas=12, required=9), "v": ha.Unit(needs="u")},
+        failures={"process": {"mtbf": "99h", "mttr": "1h"}},
+        services={"s": ["v"], "t": {"any_of": ["u", "v"]}},
+    )
+    at_once = ha.solve(cluster)
+    monkeypatch.setattr("hasim.engines.exact.blocks.SMALLEST", 99)
+    one_by_one = ha.solve(cluster)
+    assert one_by_one.nodes > at_once.nodes
+    for name in ("s", "t"):
+        a, b = at_once.services[name], one_by_one.services[name]
+        close(a.unavailability, b.unavailability.value)  # type: ignore[union-attr]
+        close(a.outages_per_year, b.outages_per_year.value)  # type: ignore[union-attr]
+        assert {blame.unit: blame.share for blame in a.blame} == pytest.approx(
+            {blame.unit: blame.share for blame in b.blame}
+        )
