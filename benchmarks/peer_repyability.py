@@ -20,9 +20,7 @@ def unit(life_h: float, repair_h: float) -> dict[str, object]:
 def two_of_three() -> RepairableRBD:
     nodes = ["u1", "u2", "u3"]
     edges = [("s", node) for node in nodes] + [(node, "vote") for node in nodes] + [("vote", "t")]
-    return RepairableRBD(
-        edges, {**{node: unit(1000, 10) for node in nodes}, "vote": PerfectReliability}, k={"vote": 2}
-    )
+    return RepairableRBD(edges, {**{node: unit(1000, 10) for node in nodes}, "vote": PerfectReliability}, k={"vote": 2})
 
 
 def control_plane() -> RepairableRBD:

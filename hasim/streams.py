@@ -40,7 +40,7 @@ class Streams:
         return np.random.SeedSequence(entropy=self.seed, spawn_key=(self.block, *words))
 
 
-def seed_or_fresh(seed: int | None) -> int:
+def seed_or_fresh(seed: object) -> int:
     """The seed as given, or one drawn from the machine's entropy, to be kept in the result."""
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) >> (64 - SEED_BITS)

@@ -1,4 +1,4 @@
-"""Wrong input: exit code 2, no traceback, and one message with file, line, field, what was given and what is allowed."""
+"""Wrong input: exit code 2, no traceback, and a message with file, line, field, what was given, what is allowed."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ CASES = [
     ("unknown preset", "{mtbf: 7700h, mttr: 3h}", "lanl_servr", "  host:", ["failures.host", "'lanl_server'?"]),
     ("unknown crew", "mttr: 3h", "mttr: 3h, crew: ops", "  host:", ["failures.host.crew", "'ops'", "none"]),
     ("unknown target", "  host: {", "  hots: {", "  host:", ["failures.hots", "'host'?"]),
-    ("YAML syntax", "hosts: [cp-1]}", "hosts: [cp-1}", "zone-a", ["zone-a", ":5"]),
+    ("YAML syntax", "hosts: [cp-1]}", "hosts: [cp-1}", "zone-a", ["is not valid YAML", "expected ',' or ']'"]),
     ("tab", "  host:", "\thost:", "  host:", ["tab"]),
     ("a tag", "three hosts", "!!python/object/apply:os.system ['true']", "name:", ["name", "tag", "os.system"]),
     ("version", "hasim: 1", "hasim: 2", "hasim: 1", ["hasim", "got 2", "allowed is 1"]),
@@ -133,7 +133,9 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path, capsys: pytest.CaptureFi
     path.write_text(MODEL.replace("3h}", "3}").replace("members: 3", "members: 0").replace("99.9%", "200%"))
     said = refusal(capsys, "solve", str(path)).splitlines()
     assert len(said) == 3
-    assert ["failures.host.mttr" in said[0], "parts.etcd.members" in said[1], "slo.availability" in said[2]] == [True] * 3
+    assert ["failures.host.mttr" in said[0], "parts.etcd.members" in said[1], "slo.availability" in said[2]] == [
+        True
+    ] * 3
 
 
 # --------------------------------------------------------------------------------------------- hostile files
@@ -166,11 +168,11 @@ FILES: list[tuple[Callable[[Path], object], list[str]]] = [
     (lambda path: path.write_bytes(b"name: caf\xe9\n"), ["wrong.yaml", "UTF-8", "byte 9"]),
     (lambda path: path.write_bytes("name: x\n".encode("utf-16")), ["wrong.yaml", "UTF-16"]),
     (lambda path: path.write_bytes(b"name: \x00\n"), ["wrong.yaml", "character"]),
-    (lambda path: path.mkdir(), ["wrong.yaml", "director"]),
+    (Path.mkdir, ["wrong.yaml", "director"]),
     (lambda path: path.with_name("wrang.yaml").write_text("name: x"), ["wrong.yaml", "wrang.yaml"]),
     (lambda path: path.write_text(""), ["wrong.yaml", "empty"]),
     (lambda path: path.write_text("- a\n- b\n"), ["wrong.yaml", "mapping"]),
-    (lambda path: os.mkfifo(path), ["wrong.yaml", "regular file"]),
+    (os.mkfifo, ["wrong.yaml", "regular file"]),
     (truncated_csv, ["wrong.yaml", "failures.host.mttr", "wrong.csv", "duration_h"]),
 ]
 FILE_NAMES = [
@@ -192,7 +194,7 @@ def test_a_hostile_file_is_refused_in_words(
 
 @pytest.mark.parametrize("verb", ["run", "solve", "estimate", "simulate", "check", "show"])
 def test_every_command_refuses_a_wrong_model(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "stacked-control-plane" in refusal(capsys, verb, "stacked-control-plan")
+    assert "did you mean 'stacked-control-plane'?" in refusal(capsys, verb, "stacked-control-plan")
 
 
 # ------------------------------------------------------------------------------------------- wrong arguments
@@ -216,7 +218,7 @@ def test_every_command_refuses_a_wrong_model(verb: str, capsys: pytest.CaptureFi
         (["simulate", "repair-crew", "--crash", "m-1", "--lasting", "0s"], ["lasting"]),
         (["run", "repair-crew", "--years", "0"], ["--years"]),
         (["solve", "three-tier-maintenance"], ["solve cannot model", "failover of db", "use ha.estimate"]),
-        (["solve"], ["MODEL"]),
+        (["solve"], ["model"]),
         (["slove", "repair-crew"], ["slove"]),
         (["solve", "repair-crew", "--jsn"], ["--jsn"]),
     ],
@@ -239,10 +241,14 @@ ODD = st.one_of(
     st.booleans(),
     st.integers(-(10**20), 10**20),
     st.floats(),
-    st.sampled_from(["", "30s", "-1s", "cp-1", "etcd", "99%", "1e400y", "exponential", "zone", "\x1b[31m", "a.b", "🙂"]),
+    st.sampled_from(
+        ["", "30s", "-1s", "cp-1", "etcd", "99%", "1e400y", "exponential", "zone", "\x1b[31m", "a.b", "🙂"]
+    ),
     st.text(max_size=8),
     st.lists(st.sampled_from(["etcd", "cp-1", 3, None, ["x"]]), max_size=3),
-    st.dictionaries(st.sampled_from(["kind", "mtbf", "up", "weibull", "at_least", "of", "x"]), st.integers(), max_size=2),
+    st.dictionaries(
+        st.sampled_from(["kind", "mtbf", "up", "weibull", "at_least", "of", "x"]), st.integers(), max_size=2
+    ),
 )
 
 

@@ -197,7 +197,7 @@ def test_what_does_not_load_does_not_keep_the_schema_either(rest: str) -> None:
 
 
 def test_a_part_without_a_kind_does_not_keep_the_schema() -> None:
-    data = {"name": "x", "parts": {"u": {"replicas": 2}}, "up": "u"}
+    data = {"name": "x", "parts": {"u": {"workers": 2}}, "up": "u"}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(data, model_schema(), jsonschema.Draft202012Validator)
 

@@ -26,7 +26,7 @@ def model_file(model: str | Path) -> Path:
     """The file that `load` reads: the path itself, or the shipped model of that name."""
     path = Path(model)
     # A bare word that is no file here can only be meant for the shelf.
-    if not isinstance(model, str) or path.suffix or len(path.parts) != 1 or path.exists():
+    if not isinstance(model, str) or "/" in model or path.suffix or (model and path.exists()):
         return path
     shelf = model_names()
     if model not in shelf:

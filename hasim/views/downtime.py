@@ -42,9 +42,9 @@ def plot_downtime(sample: Sample, service: str | None = None, ax: Axes | None = 
         )
     if budget is not None:
         _draw_budget(ax, down, budget, figures)
-    period = "year" if sample.horizon_s == YEAR else human(sample.horizon_s)
-    ax.set_title(f"{sample.cluster}: downtime of {figures.name} in a {period}", loc="left", color=INK, fontsize=11)
-    ax.set_xlabel(f"downtime x in a {period}")
+    period = "a year" if sample.horizon_s == YEAR else human(sample.horizon_s)
+    ax.set_title(f"{sample.cluster}: downtime of {figures.name} in {period}", loc="left", color=INK, fontsize=11)
+    ax.set_xlabel(f"downtime x in {period}")
     ax.set_ylabel("probability of more than x")
     return ax
 

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 Result = Solution | Sample | Run
 BAR_WIDTH = 34
-LANE_WIDTH = 60
+LANE_WIDTH = 50
 BLAME_ROWS_MAX = 8
 FACTS_SHOWN_MAX = 16
+_WORDS = {"unavailability": "unavailability", "outages_per_year": "outages a year", "mean_outage_s": "mean outage"}
 _STORY_KINDS = ("fault begun", "fault ended", "failover ended", "service down", "service up", "burst", "window begun")
 
 
@@ -39,7 +40,7 @@ def figures_table(result: Result, kept_by: Result | None = None) -> Table:
     """
     table = _plain_table()
     table.add_column("service", style="bold")
-    for head in ("availability", "nines", "down a year", "outages a year", "mean outage", "SLO"):
+    for head in ("availability", "nines", "down\na year", "outages\na year", "mean\noutage", "SLO"):
         table.add_column(head, justify="right")
     for name, figures in result.services.items():
         table.add_row(
@@ -84,8 +85,7 @@ def agreement_table(comparisons: Sequence[Comparison]) -> Table:
     for (service, quantity), by_engine in rows.items():
         cells = [_verdict(by_engine[engine]) if engine in by_engine else Text("–") for engine in engines]
         expected = next(iter(by_engine.values())).expected
-        words = quantity.removesuffix("_s").replace("_", " ")
-        table.add_row("" if service == said else service, words, _number(expected), *cells)
+        table.add_row("" if service == said else service, _WORDS[quantity], _number(expected), *cells)
         said = service
     return table
 
@@ -156,7 +156,8 @@ def _verdict(comparison: Comparison) -> Text:
     wrong = not comparison.inside and (comparison.z is None or abs(comparison.z) > 3.5)
     style = "red" if wrong else "yellow" if not comparison.inside else "green"
     value, _, interval = str(comparison.value).replace(" a year", "").partition(" (")
-    return Text.assemble(f"{value} ", (f"({interval}" if interval else "", "dim"), "\n", (z + where, style))
+    between = f"{interval.removesuffix(')')}\n" if interval else ""
+    return Text.assemble(f"{value}\n", (between, "dim"), (z + where, style))
 
 
 def _bar(length: float) -> str:

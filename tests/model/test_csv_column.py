@@ -65,9 +65,7 @@ def test_a_bad_csv_file_is_refused_with_its_line(folder: Path, content: bytes, m
 
 def test_a_csv_file_without_units_needs_the_unit(folder: Path) -> None:
     (folder / "x.csv").write_text("a,d\n1,2\n")
-    with pytest.raises(
-        ModelError, match=r"line 2, column 'd': got '2'; a duration needs a unit.*say the `unit`"
-    ):
+    with pytest.raises(ModelError, match=r"line 2, column 'd': got '2'; a duration needs a unit.*say the `unit`"):
         Empirical(csv="x.csv", column="d")
     with pytest.raises(ModelError, match="several columns; choose one with `column`: a, d"):
         Empirical(csv="x.csv", unit="h")

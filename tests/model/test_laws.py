@@ -51,9 +51,7 @@ STEPPED: dict[str, Law] = {
     "total of fixed": Total(laws=[Fixed(value="30s"), Fixed(value="2s")]),
     "empirical": Empirical(data=["10s", "2m", "2m", "0s", "7s"], source="a notebook"),
     "restart or repair": Mixture(parts=[(0.8, Fixed(value="10s")), (0.2, Exponential(mean="1h"))]),
-    "mixture of fixed": Mixture(
-        parts=[(0.25, Fixed(value="0s")), (0.5, {"fixed": "1s"}), (0.25, {"fixed": "9s"})]
-    ),
+    "mixture of fixed": Mixture(parts=[(0.25, Fixed(value="0s")), (0.5, {"fixed": "1s"}), (0.25, {"fixed": "9s"})]),
 }
 LAWS_TRIED = {**SMOOTH, **STEPPED}
 DRAWS = 20_000
@@ -68,8 +66,7 @@ smooth_law = pytest.mark.parametrize("law", SMOOTH.values(), ids=SMOOTH.keys())
 def integrals_of_survival(law: Law, ends: np.ndarray) -> np.ndarray:
     """∫ survival from 0 to each of the increasing `ends`."""
     pieces = [
-        quad(lambda t: float(law.survival(t)), a, b, epsrel=1e-9, limit=200)[0]
-        for a, b in pairwise([0.0, *ends])
+        quad(lambda t: float(law.survival(t)), a, b, epsrel=1e-9, limit=200)[0] for a, b in pairwise([0.0, *ends])
     ]
     return np.cumsum(pieces)
 
@@ -176,9 +173,7 @@ def test_draws_are_repeated_by_the_same_seed_and_never_shared(law: Law) -> None:
 @every_law
 def test_scaling_multiplies_time_and_nothing_else(law: Law) -> None:
     slow = law.scaled(2.5)
-    assert slow.mean == pytest.approx(2.5 * law.mean, rel=1e-14) and slow.scv == pytest.approx(
-        law.scv, abs=1e-12
-    )
+    assert slow.mean == pytest.approx(2.5 * law.mean, rel=1e-14) and slow.scv == pytest.approx(law.scv, abs=1e-12)
     p = np.array([0.1, 0.5, 0.9])
     assert slow.quantile(p) == pytest.approx(2.5 * law.quantile(p), rel=1e-9)
     for factor in (0, -1, math.nan, math.inf):
@@ -297,9 +292,7 @@ simple_laws: st.SearchStrategy[Law] = st.one_of(
     st.builds(Lognormal, median=durations, sigma=st.floats(0.001, 5)),
     st.builds(Fixed, value=durations | st.just(s(0))),
     st.builds(lambda low, f: Uniform(low=low, high=s(low * f)), durations, st.floats(1.001, 1e4)),
-    st.builds(
-        Empirical, data=st.lists(durations, min_size=1, max_size=5), source=st.none() | st.just("here")
-    ),
+    st.builds(Empirical, data=st.lists(durations, min_size=1, max_size=5), source=st.none() | st.just("here")),
 )
 
 
@@ -441,9 +434,7 @@ class Repair(BaseModel):
 def test_a_field_of_a_model_reads_and_writes_laws() -> None:
     repair = Repair.model_validate({"takes": {"fixed": "30s"}})
     assert repair.takes == Fixed(value="30s")
-    assert Repair(takes=Weibull(shape=2, mean="1h")).model_dump() == {
-        "takes": {"weibull": {"shape": 2, "mean": "1h"}}
-    }
+    assert Repair(takes=Weibull(shape=2, mean="1h")).model_dump() == {"takes": {"weibull": {"shape": 2, "mean": "1h"}}}
     assert Repair.model_validate_json(repair.model_dump_json()) == repair
     with pytest.raises(ValueError, match="a duration needs a unit"):
         Repair.model_validate({"takes": 30})

@@ -27,9 +27,7 @@ def test_the_mean_of_each_law_is_the_published_number_of_hours(entry: dict[str, 
 def test_presets_are_found_by_name_and_sorted() -> None:
     names = [known.name for known in presets()]
     assert names == sorted(names) and len(set(names)) == len(names) == len(ENTRIES)
-    assert {"lanl_server", "rack", "az_partial", "cloud_vm_guess", "process_crash_guess", "gpu_node"} <= set(
-        names
-    )
+    assert {"lanl_server", "rack", "az_partial", "cloud_vm_guess", "process_crash_guess", "gpu_node"} <= set(names)
     for known in presets():
         assert preset(known.name) == known
         assert known.source and known.what and known.confidence in "ABCD" and known.confidence_meaning
@@ -37,9 +35,7 @@ def test_presets_are_found_by_name_and_sorted() -> None:
 
 
 def test_an_unknown_preset_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(
-        ModelError, match=r"got 'lanl_sever'; presets are az_partial, .*; did you mean 'lanl_server'\?"
-    ):
+    with pytest.raises(ModelError, match=r"got 'lanl_sever'; presets are az_partial, .*; did you mean 'lanl_server'\?"):
         preset("lanl_sever")
 
 
@@ -47,11 +43,7 @@ def test_a_printed_preset_shows_source_confidence_and_caveat() -> None:
     text = str(preset("cloud_vm_guess"))
     assert "mtbf        exponential, mean 3y" in text
     assert "mttr        lognormal, mean 6m, median 3m39s" in text
-    assert (
-        "confidence  D, assumption" in text
-        and "source      assumption between" in text
-        and "caveat      no" in text
-    )
+    assert "confidence  D, assumption" in text and "source      assumption between" in text and "caveat      no" in text
     assert "mttr        not published" in str(preset("backblaze_hdd"))
     assert "caveat" not in str(Preset("x", "y", None, None, "z", "D", ""))
 

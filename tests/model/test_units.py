@@ -279,10 +279,7 @@ def test_a_model_error_has_one_line_a_problem() -> None:
     )
     assert str(error) == "models/x.yaml:14 parts.etcd.members: got 0; a quorum has 1 to 99 members\nslo: bad"
     assert str(ModelError("bad", "slo")) == "slo: bad" and str(ModelError("bad")) == "bad"
-    assert (
-        str(Problem("", "empty", "x.yaml")) == "x.yaml: empty"
-        and str(Problem("a", "b", None, 3)) == "line 3 a: b"
-    )
+    assert str(Problem("", "empty", "x.yaml")) == "x.yaml: empty" and str(Problem("a", "b", None, 3)) == "line 3 a: b"
     again = pickle.loads(pickle.dumps(error))
     assert again.problems == error.problems and str(again) == str(error)
 

@@ -110,9 +110,7 @@ def test_only_perfection_prints_as_perfect(a: float, b: float, c: float) -> None
         assert float(printed.partition(" ")[0]) < 100
 
 
-@given(
-    st.lists(st.floats(allow_nan=False), min_size=3, max_size=3), st.sampled_from(["", "per year", "seconds"])
-)
+@given(st.lists(st.floats(allow_nan=False), min_size=3, max_size=3), st.sampled_from(["", "per year", "seconds"]))
 def test_every_estimate_prints_and_becomes_json(numbers: list[float], unit: str) -> None:
     low, value, high = sorted(numbers)
     if unit == "seconds" and low < 0:

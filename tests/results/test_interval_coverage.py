@@ -101,9 +101,7 @@ def test_a_known_longest_repair_covers_rare_long_outages() -> None:
 
     def held(drawn: Drawn) -> tuple[float, float]:
         downtime, durations = drawn
-        seen, _ = unavailability_interval(
-            downtime, durations.size, durations, 1e12, longest_repair_mean=3600.0
-        )
+        seen, _ = unavailability_interval(downtime, durations.size, durations, 1e12, longest_repair_mean=3600.0)
         return seen.low * 1e12, seen.high * 1e12
 
     truth = 10 * (0.1 * 3600 + 0.9 * 10)
@@ -119,9 +117,7 @@ def test_the_mean_outage_is_covered(count: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("expected", "documented"), [(3, 0.989), (10, 0.955), (30, 0.954), (100, 0.962), (400, 0.968)]
-)
+@pytest.mark.parametrize(("expected", "documented"), [(3, 0.989), (10, 0.955), (30, 0.954), (100, 0.962), (400, 0.968)])
 def test_the_documented_table_is_reproduced(expected: float, documented: float) -> None:
     rng = np.random.default_rng(25)
     repetitions = 20_000

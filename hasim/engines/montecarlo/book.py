@@ -57,9 +57,7 @@ class Tally:
 class Book:
     """Outages of the services over `runs` histories of `horizon` seconds, as an engine finds them."""
 
-    def __init__(
-        self, system: System, runs: int, horizon: float, *, stationary: bool, chained: bool = False
-    ) -> None:
+    def __init__(self, system: System, runs: int, horizon: float, *, stationary: bool, chained: bool = False) -> None:
         self.runs = runs
         self.horizon = horizon
         self.stationary = stationary
@@ -99,7 +97,7 @@ class Book:
     def reduced_in(self, service: int, run: Ints, start: Floats, end: Floats) -> None:
         """Add times spent up but degraded, in times of their own runs."""
         for number, first, last in self._pieces(run, start, end):
-            self._reduced[service] += np.bincount(number, weights=last - first, minlength=self.runs)
+            self._reduced[service] += sums(number, last - first, self.runs)
 
     def patterns(self, service: int, states: Bools, seconds: Floats) -> None:
         """Write down how long which variables were down during outages; states are (variables, n), true = up."""
@@ -156,7 +154,7 @@ class _Page:
             lost, years_lost = _slo_losses(run, start, end, slo.window, slo.budget_s, book.horizon)
         patterns, pattern_s = self._added_up()
         return ServiceTally(
-            downtime=np.bincount(run, weights=length, minlength=book.runs),
+            downtime=sums(run, length, book.runs),
             reduced=reduced,
             outages=np.bincount(run[begun], minlength=book.runs).astype(np.int64),
             first=first,
@@ -189,7 +187,12 @@ def distinct(packed: NDArray[np.uint8], seconds: Floats) -> tuple[NDArray[np.uin
     rows = np.ascontiguousarray(packed)
     keys = rows.view(np.dtype((np.void, rows.shape[1]))).ravel()
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return rows[first], np.bincount(inverse.ravel(), weights=seconds)
+    return rows[first], sums(inverse.ravel(), seconds)
+
+
+def sums(number: Ints, amounts: Floats, least: int = 0) -> Floats:
+    """The sum of the amounts with each number, from zero up; at least `least` of them."""
+    return np.asarray(np.bincount(number, weights=amounts, minlength=least), dtype=np.float64)
 
 
 def windows_in(window: float, horizon: float) -> int:
@@ -214,11 +217,11 @@ def by_window(run: Ints, start: Floats, end: Floats, window: float, horizon: flo
         return np.empty(0, dtype=np.int64), np.empty(0)
     found, weights = np.concatenate(keys), np.concatenate(amounts)
     if found.size and int(found.max()) < 8 * found.size + 100_000:  # a table of all windows is no larger than the list
-        table = np.bincount(found, weights=weights)
+        table = sums(found, weights)
         key = np.flatnonzero(table)
         return key, table[key]
     key, inverse = np.unique(found, return_inverse=True)
-    return key, np.bincount(inverse.ravel(), weights=weights)
+    return key, sums(inverse.ravel(), weights)
 
 
 def _slo_losses(run: Ints, start: Floats, end: Floats, window: float, budget: float, horizon: float) -> tuple[int, int]:

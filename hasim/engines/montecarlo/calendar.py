@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 class Calendar:
     """When windows begin and end, from phase 0 up to `period` and one history more.
 
-    `instants` ascends, shape (n,); `open[w, i]` says whether window w is in service (not going on) from instant i to
+    `instants` ascends, shape (n,); `in_service[w, i]` says whether window w is not going on from instant i to
     the next. Before the first instant every window is in service. A stationary history begins at a phase that is
     uniform from 0 to `period`.
     """
@@ -46,7 +46,7 @@ def make_calendar(windows: Sequence[Window], span: float) -> Calendar:
     edges: list[tuple[Floats, int, int]] = []
     for row, window in enumerate(windows):
         count = int((period + span - window.start) // window.every) + 1
-        starts = window.start + np.arange(max(count, 0)) * window.every
+        starts: Floats = window.start + np.arange(max(count, 0), dtype=np.float64) * window.every
         edges += [(starts, row, 1), (starts + window.lasting, row, -1)]
     times = np.concatenate([each for each, _, _ in edges])
     instants = np.unique(times)

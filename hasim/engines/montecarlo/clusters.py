@@ -8,11 +8,12 @@ structure functions on all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hasim.engines.montecarlo.book import Book
+from hasim.engines.montecarlo.book import Book, sums
 from hasim.engines.montecarlo.program import Program
 from hasim.model.system import System
 
@@ -55,10 +56,10 @@ class Clusters:
         exprs = [*(service.up for service in services), *(services[i].full for i in self.reducible)]
         self.program = Program(exprs, system.variables)
         self.single = self.program.weak_points()
-        self.alone: Bools = self.single.any(axis=0)
+        self.alone: Bools = np.asarray(self.single.any(axis=0))
         """Whether each variable, down alone, makes a difference to any service."""
         self.pair = self.program.weak_pairs() if system.variables <= PAIRS_MAX else None
-        self.hurts: Bools = np.empty((0, 0), dtype=np.bool_) if self.pair is None else self.pair.any(axis=0)
+        self.hurts: Bools = np.empty((0, 0), dtype=np.bool_) if self.pair is None else np.asarray(self.pair.any(axis=0))
         """Whether two variables, down together, make a difference to any service."""
         self._pending: list[Intervals] = []
         self._count = 0
@@ -130,7 +131,7 @@ class Clusters:
         if not seconds.size:
             return
         number = down[0] if len(down) == 1 else down.min(axis=0) * self.variables + down.max(axis=0)
-        total = np.bincount(number, weights=seconds)
+        total = sums(number, seconds)
         met = np.flatnonzero(total)
         states = np.ones((self.variables, met.size), dtype=np.bool_)
         states[met % self.variables, np.arange(met.size)] = False
@@ -142,7 +143,8 @@ class Clusters:
         if self.ticks:
             counts = ~_while_down(cluster, variable, start, end)
             self.ignored += int(counts.size - np.count_nonzero(counts))
-            cluster, variable, run, start, end = (each[counts] for each in (cluster, variable, run, start, end))
+            cluster, variable, run = cluster[counts], variable[counts], run[counts]
+            start, end = start[counts], end[counts]
         width = max(1000, CELLS_MAX // (2 * max(1, self.variables)))
         for first, last in _portions(cluster, width):
             part = slice(first, last)
@@ -188,7 +190,7 @@ def _portions(cluster: Ints, width: int) -> list[tuple[int, int]]:
             at = int(np.searchsorted(cluster, cluster[cuts[-1]], side="right"))
         cuts.append(at)
     cuts.append(size)
-    return [(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if b > a]
+    return [(a, b) for a, b in pairwise(cuts) if b > a]
 
 
 def _while_down(cluster: Ints, variable: Ints, start: Floats, end: Floats) -> Bools:

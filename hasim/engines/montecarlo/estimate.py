@@ -148,6 +148,5 @@ def _interrupted(plan: Plan, runs: int) -> list[str]:
 def _start(plan: Plan) -> list[str]:
     if not plan.new:
         return []
-    return [
-        f"everything is up and new at first: the figures are those of the first {human(plan.horizon)}, not of the long run"
-    ]
+    span = human(plan.horizon)
+    return [f"everything is up and new at first: the figures are of the first {span}, not of the long run"]

@@ -47,7 +47,6 @@ def service_figures(plan: Plan, index: int, tally: ServiceTally, level: float) -
         longest_repair_mean=longest_repair(system),
     )
     rate = _rate(tally, exposure, level)
-    mission = {"interval_unavailability": unavailability, "outages_in_horizon": rate.scaled(plan.horizon)}
     figures = ServiceFigures(
         name=service.name,
         availability=unavailability.complement(),
@@ -62,13 +61,14 @@ def service_figures(plan: Plan, index: int, tally: ServiceTally, level: float) -
         downtime_quantiles=_quantiles(plan, tally, level),
         blame=_blame(system, tally),
         cuts=_cuts(system, index, tally),
-        **(mission if plan.new else {}),
+        interval_unavailability=unavailability if plan.new else None,
+        outages_in_horizon=rate.scaled(plan.horizon) if plan.new else None,
     )
-    return (replace(figures, **_slo(plan, service.slo, tally, level)) if service.slo else figures), caution
+    return (_with_slo(figures, plan, service.slo, tally, level) if service.slo else figures), caution
 
 
 def longest_repair(system: System) -> float:
-    """An upper limit of the mean outage: the longest down time of anything, as met by a random moment, queue included."""
+    """An upper limit of the mean outage: the longest down time of anything, met midway, queue included."""
     times = [window.lasting for window in system.windows]
     for unit in system.units:
         queue = 1.0
@@ -78,7 +78,7 @@ def longest_repair(system: System) -> float:
         times.append(residual_mean(unit.down) * queue + wait)
     for switch in system.switches:
         times += [residual_mean(law) for law in (switch.failover.takes, switch.failover.manual) if law is not None]
-    return max(times)
+    return max(times, default=0.0)
 
 
 def _rate(tally: ServiceTally, exposure: float, level: float) -> Estimate:
@@ -149,18 +149,18 @@ def _mean_share(shares: np.ndarray[tuple[int], np.dtype[np.float64]], level: flo
     )
 
 
-def _slo(plan: Plan, slo: SLO, tally: ServiceTally, level: float) -> dict[str, object]:
-    """The promise, and how often it is kept in a window and in a year of windows."""
-    found: dict[str, object] = {"slo": (slo.availability, slo.window)}
+def _with_slo(figures: ServiceFigures, plan: Plan, slo: SLO, tally: ServiceTally, level: float) -> ServiceFigures:
+    """Add the promise, and how often it is kept in a window and in a year of windows."""
     per_run, a_year = windows_in(slo.window, plan.horizon), windows_in(slo.window, YEAR)
     runs = tally.downtime.size
-    if per_run:
-        windows = per_run * runs
-        found["slo_kept"] = proportion_estimate(windows - tally.windows_lost, windows, level)
+    windows = per_run * runs
     years = per_run // a_year * runs if a_year else 0
-    if years:
-        found["slo_kept_year"] = proportion_estimate(years - tally.slo_years_lost, years, level)
-    return found
+    return replace(
+        figures,
+        slo=(slo.availability, slo.window),
+        slo_kept=proportion_estimate(windows - tally.windows_lost, windows, level) if windows else None,
+        slo_kept_year=proportion_estimate(years - tally.slo_years_lost, years, level) if years else None,
+    )
 
 
 def _quantiles(plan: Plan, tally: ServiceTally, level: float) -> dict[str, Estimate]:

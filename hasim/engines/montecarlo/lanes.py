@@ -193,10 +193,10 @@ class Lanes:
         early = phase == EARLY
         comes_back = ~fails & ~early
         if early.any():
-            l, u = lanes[early], units[early]
-            works = self.streams["restarts"].random(l.size) < self._works[u]
+            trying, what = lanes[early], units[early]
+            works = self.streams["restarts"].random(trying.size) < self._works[what]
             comes_back[np.flatnonzero(early)[works]] = True
-            self._claim(l[~works], u[~works])
+            self._claim(trying[~works], what[~works])
         released = phase == REPAIR
         if comes_back.any():
             self._come_back(lanes[comes_back], units[comes_back])
@@ -237,7 +237,8 @@ class Lanes:
             mine = np.flatnonzero(np.isin(units, stock.line.users))
             if mine.size:
                 ready[mine] = stock.ask(lanes[mine], units[mine])
-                self._order(s, lanes[mine[ready[mine]]])
+                ordering = mine if stock.on_demand else mine[ready[mine]]
+                self._order(s, lanes[ordering])
         self._ask_crew(lanes[ready], units[ready])
 
     def _ask_crew(self, lanes: Ints, units: Ints) -> None:
@@ -271,7 +272,8 @@ class Lanes:
             return
         taken, units = self.stocks[s].arrive(lanes)
         self.clock[self._first_stock + s, lanes] = self.stocks[s].next_arrival(lanes)
-        self._order(s, lanes[taken])
+        if not self.stocks[s].on_demand:
+            self._order(s, lanes[taken])
         self._ask_crew(lanes[taken], units[taken])
 
     # Bursts and windows.

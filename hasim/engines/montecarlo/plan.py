@@ -16,7 +16,7 @@ from hasim.units import human
 
 Route = Literal["ticks", "scan", "lockstep"]
 
-BLOCK_TOGGLES = 1 << 21  # failures and repairs in a block: some tenths of a second
+BLOCK_TOGGLES = 1 << 22  # failures and repairs in a block: some tenths of a second
 LOCKSTEP_TOGGLES = 1 << 22
 BLOCK_RUNS_MAX = 1 << 20
 LOCKSTEP_RUNS = (1 << 10, 1 << 16)  # fewer lanes side by side would waste array operations
@@ -104,6 +104,8 @@ def warm_up(system: System) -> float:
     queues for crews and spares, failovers, victims of bursts, the ages of standbys, and who is active where
     the members are not alike.
     """
+    if not (system.switches or system.shocks) and all(unit.independent for unit in system.units):
+        return 0.0
     slow = [0.0]
     for unit in system.units:
         queue = (

@@ -127,7 +127,7 @@ class _Choice:
             return np.zeros(count, dtype=np.int16)
         word = rng.integers(0, 1 << 32, count, dtype=np.uint32)
         cell = word >> self._shift
-        drawn = self._table[cell]
+        drawn: Small = self._table[cell]
         if self._any_shared:
             # Within a shared cell the rest of the word and 32 bits more decide.
             unsure = np.flatnonzero(self._shared[cell])
@@ -262,7 +262,7 @@ class _Line:
         chosen = slice(self.first_done, last)
         self.first_done = last
         run, unit, length = self.first_run[chosen], self.first_unit[chosen], self.first_length[chosen]
-        at = run * self.period
+        at: Floats = np.asarray(run * self.period)
         together = np.concatenate([[False], run[1:] == run[:-1], [False]])
         matters = (length > ticks.next_after(at) - at) | self.clusters.alone[unit]
         matters |= together[1:] | together[:-1]
@@ -323,9 +323,7 @@ class _Line:
         """Collect clusters of two ticks; nearly all are."""
         second = first + 1
         code = ticks.code
-        found = _Pairs(
-            times, ticks.gaps[first], ticks.repairs[first], ticks.repairs[second], code[first], code[second]
-        )
+        found = _Pairs(times, ticks.gaps[first], ticks.repairs[first], ticks.repairs[second], code[first], code[second])
         self.pairs.append(found)
         self.pairs_count += first.size
         if self.pairs_count > ENOUGH:

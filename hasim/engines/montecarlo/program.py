@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,7 @@ def _at_least(k: int, children: list[Bools]) -> Bools:
         for child in children[2:]:
             result |= child
         return result
-    total = children[0].astype(np.uint8 if len(children) < 256 else np.int32)
+    total: NDArray[np.integer[Any]] = children[0].astype(np.uint8 if len(children) < 256 else np.int32)
     for child in children[1:]:
-        total += child
+        np.add(total, child, out=total)
     return np.asarray(total >= k)

@@ -20,24 +20,23 @@ URGENCY = float(1 << 40)  # sets priorities further apart than any number of arr
 
 
 class Line:
-    """Units that wait in line in each lane, first come first served; keys tell who is next, infinity who is not here."""
+    """Units that wait in line in each lane; the lowest key is first, infinity is not there."""
 
     def __init__(self, users: Ints, lanes: int) -> None:
         self.users = users
         self.keys = np.full((users.size, lanes), np.inf)
         self._came = np.zeros(lanes)
-        self._row = {int(user): row for row, user in enumerate(users)}
 
     def clear(self, lanes: Ints) -> None:
         """Nobody waits in these lanes."""
         self.keys[:, lanes] = np.inf
         self._came[lanes] = 0.0
 
-    def join(self, lanes: Ints, units: Ints, weight: float | Floats = 1.0) -> None:
-        """Wait; the lowest key is served first: the number of the arrival times `weight`."""
+    def join(self, lanes: Ints, units: Ints) -> None:
+        """Wait behind those who came before."""
         self._came[lanes] += 1.0
         rows = np.searchsorted(self.users, units)
-        self.keys[rows, lanes] = self._came[lanes] * weight
+        self.keys[rows, lanes] = self._came[lanes]
 
     def leave(self, lanes: Ints, rank: Callable[[Floats], Floats] | None = None) -> tuple[Bools, Ints]:
         """Call the next one in each lane: whether there was one, and which unit."""
@@ -93,11 +92,13 @@ def _last_first(keys: Floats) -> Floats:
 class Stock:
     """Spares on a shelf: each one taken is ordered again at that moment, and waiting units are served first come first.
 
+    A stock of zero would never order anything; there each unit that asks orders its own (`on_demand`).
     `arrivals` holds when each ordered spare will be there, infinity where nothing is ordered.
     """
 
     def __init__(self, size: int, users: Ints, lanes: int) -> None:
         self.size = size
+        self.on_demand = size == 0
         self.shelf = np.full(lanes, size, dtype=np.int64)
         self.arrivals = np.full((min(size, 4), lanes), np.inf)
         self.line = Line(users, lanes)

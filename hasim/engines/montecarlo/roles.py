@@ -51,7 +51,7 @@ class Role:
         self.active[lanes] = self._anyone(standing[:, lanes])
 
     def follow(self, standing: Bools) -> tuple[Ints, Floats, Ints]:
-        """Apply the rules; returns the lanes where a failover begins, how long it takes, and the lanes where it ends."""
+        """Apply the rules: the lanes where a failover begins, how long it takes, the lanes where it is over."""
         switch = self.switch
         enough = standing.sum(axis=0) >= switch.enough
         has = self.active >= 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from montecarlo_models import HOUR, MODELS, POOL, Z, one, system, tally, z_of_two
+from montecarlo_models import HOUR, MODELS, POOL, Z, one, system, tally, truth, z_of_mean, z_of_two
 
 from hasim.engines.montecarlo.plan import best_route
 from hasim.units import YEAR
@@ -28,7 +28,15 @@ services: {site: {up: [web]}, anything: {up: {any_of: [h1, cache]}}}
 
 @pytest.mark.parametrize(
     ("problem", "route"),
-    [("P1", "ticks"), ("P2", "ticks"), ("P5", "ticks"), ("P3", "lockstep"), ("P4", "lockstep"), (GENERAL, "scan"), (TWO_SERVICES, "scan")],
+    [
+        ("P1", "ticks"),
+        ("P2", "ticks"),
+        ("P5", "ticks"),
+        ("P3", "lockstep"),
+        ("P4", "lockstep"),
+        (GENERAL, "scan"),
+        (TWO_SERVICES, "scan"),
+    ],
 )
 def test_the_fastest_route_that_does_justice_is_chosen(problem: str, route: str) -> None:
     assert best_route(system(problem)) == route
@@ -79,18 +87,54 @@ def test_one_long_run_is_as_good_as_many_short_ones(problem: str, route: str, ne
             assert abs(samples[0].mean() - samples[1].mean()) < Z * np.hypot(*spread) + better * samples[0].mean()
 
 
-def test_runs_shorter_than_a_repair_are_cut_where_they_end() -> None:
-    for route in ("ticks", "scan", "lockstep"):
-        seen = one("P1", 200_000, years=2 * HOUR / YEAR, route=route, seed=8)
-        z = (seen.downtime.mean() / (2 * HOUR) - 2.92147634526220978e-4) / (
-            seen.downtime.std(ddof=1) / np.sqrt(200_000) / (2 * HOUR)
-        )
-        assert abs(z) < Z
-        assert seen.durations.max() <= 2 * HOUR
-        # Outages found going on at the start are no starts: their number is that of the frequency.
-        expected = 0.510142181750769921 * 2 / 8760 * 200_000
-        assert abs(seen.outages.sum() - expected) < Z * np.sqrt(expected)
-        assert seen.cut.mean() > 0.2
+SHORT = [("P1", "ticks"), ("P1", "scan"), ("P1", "lockstep"), (GENERAL, "scan"), (GENERAL, "lockstep")]
+
+
+@pytest.mark.parametrize(("problem", "route"), SHORT)
+def test_runs_shorter_than_a_repair_are_cut_where_they_end(problem: str, route: str) -> None:
+    hours, runs = 2.0, 200_000
+    seen = one(problem, runs, years=hours * HOUR / YEAR, route=route, seed=8)
+    # Whatever the laws: unavailability and frequency of problem P1.
+    assert abs(z_of_mean(seen.downtime / (hours * HOUR), truth("P1")["unavailability"])) < Z
+    assert seen.durations.max() <= hours * HOUR
+    assert seen.cut.mean() > 0.2
+    # Outages found going on at the start are no starts: their number is that of the frequency, one by one.
+    expected = truth("P1")["outage_frequency_per_hour"] * hours * runs
+    assert abs(seen.outages.sum() - expected) < Z * np.sqrt(expected)
+
+
+@pytest.mark.parametrize("route", ["ticks", "scan", "lockstep"])
+def test_a_steady_start_finds_repairs_half_done(route: str) -> None:
+    text = "parts: {a: {kind: unit}}\nfailures: {a: {mtbf: 100h, mttr: {fixed: 10h}}}\nup: [a]\n"
+    seen = one(text, 20_000, years=10 * HOUR / YEAR, route=route, seed=11)
+    assert abs(z_of_mean(seen.downtime / (10 * HOUR), 10 / 110)) < Z
+    # What is left of a repair is anything from nothing to all of it, with the same chance.
+    left = seen.downtime[seen.first == 0] / HOUR
+    assert abs(z_of_mean(np.minimum(left, 5.0), 3.75)) < Z
+
+
+@pytest.mark.parametrize("route", ["ticks", "scan", "lockstep"])
+@pytest.mark.parametrize("shape", [1.0, 3.0])
+def test_units_that_are_down_a_third_of_the_time_are_no_different(route: str, shape: float) -> None:
+    life = "10h" if shape == 1 else f"{{weibull: {{shape: {shape}, mean: 10h}}}}"
+    if shape != 1 and route == "ticks":
+        route = "scan"
+    text = POOL.replace("1000h", life).replace("mttr: 10h", "mttr: 5h")
+    seen = one(text, 400, years=0.5, route=route, seed=9)
+    down = 1 / 3
+    assert abs(z_of_mean(seen.downtime / (YEAR / 2), 3 * down**2 - 2 * down**3)) < Z
+    # Each of three units decides when exactly one of the other two is up, and fails once in 15 hours.
+    rate = 3 * 2 * down * (1 - down) / 15
+    assert abs(z_of_mean(seen.outages, rate * 4380)) < Z
+
+
+@pytest.mark.parametrize("route", ["ticks", "scan", "lockstep"])
+def test_failures_and_repairs_are_counted(route: str) -> None:
+    runs = {"ticks": 60_000, "scan": 40_000, "lockstep": 10_000}[route]
+    events = tally("P1", runs, route=route, seed=10).events
+    expected = 3 * 2 / 1010 * 8760 * runs
+    # They come in pairs, so that the variance of a Poisson count is at most doubled.
+    assert abs(events - expected) < Z * np.sqrt(2 * expected)
 
 
 def test_a_long_wait_for_a_common_unit_shows_in_every_service_that_needs_it() -> None:

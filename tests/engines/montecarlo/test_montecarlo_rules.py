@@ -74,7 +74,12 @@ parts: {a: {kind: unit}, b: {kind: unit}}
 crews: {us: {size: 1}}
 failures:
   a: {mtbf: {fixed: 10h}, mttr: {fixed: 5h}, crew: us}
-  b: {mtbf: {fixed: 11h}, mttr: {fixed: 5h}, crew: us, detect: {fixed: 1h}, restart: {takes: {fixed: 2h}, works: WORKS}}
+  b:
+    mtbf: {fixed: 11h}
+    mttr: {fixed: 5h}
+    crew: us
+    detect: {fixed: 1h}
+    restart: {takes: {fixed: 2h}, works: WORKS}
 services: {a: {up: [a]}, b: {up: [b]}}
 """
     assert history(text.replace("WORKS", "100%"), 15) == [(10, [5]), (11, [3])]
@@ -110,6 +115,18 @@ services: {a: {up: [a]}, b: {up: [b]}, c: {up: [c]}}
     assert a == (10, [1, 31])
     assert b == (12, [19, 9])  # up at 31, down again at 43
     assert c == (13, [38])
+
+
+def test_without_a_stock_each_repair_orders_its_own_spare() -> None:
+    text = """
+parts: {a: {kind: unit}, b: {kind: unit}}
+spares: {disks: {stock: 0, restock: {fixed: 20h}}}
+failures:
+  a: {mtbf: {fixed: 10h}, mttr: {fixed: 1h}, spares: disks}
+  b: {mtbf: {fixed: 12h}, mttr: {fixed: 1h}, spares: disks}
+services: {a: {up: [a]}, b: {up: [b]}}
+"""
+    assert history(text, 35) == [(10, [21]), (12, [21])]
 
 
 def test_a_spare_is_claimed_before_the_crew_and_no_crew_waits_for_it() -> None:
@@ -188,7 +205,9 @@ up: [a]
 
 PAIR = """
 parts: {{p: {{kind: {kind}, failover: {{takes: {{fixed: {takes}}}}}}}}}
-failures: {{p-1: {{mtbf: {{fixed: {one}}}, mttr: {{fixed: {repair}}}}}, p-2: {{mtbf: {{fixed: {two}}}, mttr: {{fixed: 1h}}}}}}
+failures:
+  p-1: {{mtbf: {{fixed: {one}}}, mttr: {{fixed: {repair}}}}}
+  p-2: {{mtbf: {{fixed: {two}}}, mttr: {{fixed: 1h}}}}
 up: [p]
 """
 
@@ -209,7 +228,7 @@ def test_a_member_that_was_active_resumes_if_it_is_back_before_the_failover_is_o
 
 def test_the_failover_is_off_when_too_few_stand_and_the_first_back_acts_at_once() -> None:
     # p-1 falls at 10, p-2 at 10.5 in the midst of the failover, p-2 is back at 11.5 and acts at once.
-    assert outages(pair("elected, replicas: 2", "1h", "10h", "50h", "10.5h"), 20) == (10, [1.5])
+    assert outages(pair("elected, replicas: 2", "3h", "10h", "50h", "10.5h"), 20) == (10, [1.5])
 
 
 def test_a_quorum_that_was_lost_comes_back_with_an_election() -> None:

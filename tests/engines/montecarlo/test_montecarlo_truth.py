@@ -38,7 +38,9 @@ def test_the_first_year_of_a_new_cluster_is_the_exact_one(problem: str, route: s
     assert abs(z_of_mean(seen.outages, known["expected_outages_first_year"])) < Z
 
 
-@pytest.mark.parametrize(("problem", "route", "years"), [("P1", "ticks", 30), ("P3", "lockstep", 8), ("P4", "lockstep", 2)])
+@pytest.mark.parametrize(
+    ("problem", "route", "years"), [("P1", "ticks", 30), ("P3", "lockstep", 8), ("P4", "lockstep", 2)]
+)
 def test_the_first_outage_comes_when_it_should(problem: str, route: str, years: float) -> None:
     seen, known = one(problem, 3_000, route=route, new=True, years=years), truth(problem)
     # Few runs are without an outage, exp(-years/mttf): they are cut at the horizon, and so is the expectation.
@@ -49,9 +51,7 @@ def test_the_first_outage_comes_when_it_should(problem: str, route: str, years: 
 
 
 @pytest.mark.parametrize("problem", ["P1", "P5"])
-@pytest.mark.parametrize(
-    ("shape", "route"), [(0.7, "scan"), (1.8, "scan"), (0.7, "lockstep")]
-)
+@pytest.mark.parametrize(("shape", "route"), [(0.7, "scan"), (1.8, "scan"), (0.7, "lockstep")])
 def test_the_long_run_knows_only_the_means_of_independent_laws(problem: str, shape: float, route: str) -> None:
     from montecarlo_models import MODELS
 

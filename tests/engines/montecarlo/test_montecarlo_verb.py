@@ -105,6 +105,16 @@ def test_the_blocks_cover_every_run_once(small_blocks: None) -> None:
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
 
 
+@pytest.mark.parametrize("problem", ["P1", "P3"])
+def test_every_block_has_its_own_luck(problem: str, small_blocks: None) -> None:
+    ends: list[int] = []
+    down = estimate(cluster(problem), runs=1_000, seed=3, progress=lambda done, _: ends.append(done)).downtime_s[
+        "cluster"
+    ]
+    first, second = down[: ends[0]], down[ends[0] : 2 * ends[0]]
+    assert first.any() and not np.array_equal(first, second)
+
+
 def test_an_interruption_keeps_the_blocks_that_are_complete(small_blocks: None) -> None:
     def stop(done: int, total: int) -> None:
         if done >= 400:
@@ -141,7 +151,11 @@ def test_a_result_says_by_which_route_and_what_it_assumes() -> None:
     assert "route ticks" in estimate(cluster("P1"), runs=10, seed=1).warnings[-1]
     by_event = estimate(cluster("P3"), runs=10, seed=1)
     assert "route lockstep" in by_event.warnings[-1] and "warm-up" in by_event.warnings[-1]
-    lonely = estimate(cluster("parts: {a: {kind: unit}, b: {kind: unit}}\nfailures: {a: {mtbf: 9h, mttr: 1h}}\nup: [a, b]"), runs=10, seed=1)
+    lonely = estimate(
+        cluster("parts: {a: {kind: unit}, b: {kind: unit}}\nfailures: {a: {mtbf: 9h, mttr: 1h}}\nup: [a, b]"),
+        runs=10,
+        seed=1,
+    )
     assert any("b never fails by itself" in warning for warning in lonely.warnings)
     new = estimate(cluster("P1"), runs=10, seed=1, start="new")
     assert any("first 365 d" in warning or "first 1 y" in warning for warning in new.warnings)
