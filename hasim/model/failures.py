@@ -134,7 +134,7 @@ class Crew(Declared):
 
 
 class Spares(Declared):
-    """A stock of spares; each repair takes one and orders another."""
+    """A stock of spares; each repair that asks for one orders another (base stock, one for one)."""
 
     stock: int = Field(ge=0, le=100_000, description="Spares on the shelf when full.")
     restock: LawField = Field(description="Time from ordering one spare to having it.")

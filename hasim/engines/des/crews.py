@@ -57,9 +57,10 @@ class RepairCrew:
 
 
 class Shelf:
-    """A stock of spares: whoever takes one orders another, and whoever finds none waits in order of arrival.
+    """A stock of spares: whoever asks for one orders another, and whoever finds none waits in order of arrival.
 
-    A stock of zero would never order anything; there each repair orders its own spare when it asks for it.
+    So many are always on the shelf or under way, less those waited for (a base-stock policy); with a stock of zero
+    each repair waits for the spare that it ordered, or for one ordered before it.
     """
 
     def __init__(self, env: Environment, spares: Spares, restock: Iterator[float]) -> None:
@@ -67,26 +68,21 @@ class Shelf:
         self._env = env
         self._restock = restock
         self._stock = spares.stock
-        self._orders_on_demand = spares.stock == 0
         self._line: deque[Event] = deque()
 
     def take(self) -> Event | None:
         """Ask for a spare; None: one was there."""
+        self._env.process(self._delivery())
         if self._stock:
             self._stock -= 1
-            self._env.process(self._delivery())
             return None
-        if self._orders_on_demand:
-            self._env.process(self._delivery())
         turn = self._env.event()
         self._line.append(turn)
         return turn
 
     def _delivery(self) -> Generator[Event, Any, None]:
         yield self._env.timeout(next(self._restock))
-        if not self._line:
+        if self._line:
+            self._line.popleft().succeed()
+        else:
             self._stock += 1
-            return
-        self._line.popleft().succeed()
-        if not self._orders_on_demand:  # taken the moment it came
-            self._env.process(self._delivery())

@@ -88,8 +88,9 @@ def _rate(tally: ServiceTally, exposure: float, level: float) -> Estimate:
     runs = tally.outages.size
     if count < MANY or runs < RUNS_MIN:
         return poisson
-    variance = float(tally.outages.var(ddof=1))
     mean = count / runs
+    runs_with = np.bincount(tally.outages)  # how many runs had none, one, two, … outages
+    variance = float(runs_with @ (np.arange(runs_with.size) - mean) ** 2) / (runs - 1)
     # The ratio of variance to mean of Poisson counts strays from 1 by this standard error.
     error = math.sqrt(2 / (runs - 1) + 1 / count)
     if abs(variance / mean - 1) <= 3 * error:

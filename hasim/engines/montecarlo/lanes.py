@@ -237,8 +237,7 @@ class Lanes:
             mine = np.flatnonzero(np.isin(units, stock.line.users))
             if mine.size:
                 ready[mine] = stock.ask(lanes[mine], units[mine])
-                ordering = mine if stock.on_demand else mine[ready[mine]]
-                self._order(s, lanes[ordering])
+                self._order(s, lanes[mine])
         self._ask_crew(lanes[ready], units[ready])
 
     def _ask_crew(self, lanes: Ints, units: Ints) -> None:
@@ -272,8 +271,6 @@ class Lanes:
             return
         taken, units = self.stocks[s].arrive(lanes)
         self.clock[self._first_stock + s, lanes] = self.stocks[s].next_arrival(lanes)
-        if not self.stocks[s].on_demand:
-            self._order(s, lanes[taken])
         self._ask_crew(lanes[taken], units[taken])
 
     # Bursts and windows.

@@ -90,15 +90,13 @@ def _last_first(keys: Floats) -> Floats:
 
 
 class Stock:
-    """Spares on a shelf: each one taken is ordered again at that moment, and waiting units are served first come first.
+    """Spares on a shelf: whoever asks for one orders another, and waiting units are served first come first.
 
-    A stock of zero would never order anything; there each unit that asks orders its own (`on_demand`).
     `arrivals` holds when each ordered spare will be there, infinity where nothing is ordered.
     """
 
     def __init__(self, size: int, users: Ints, lanes: int) -> None:
         self.size = size
-        self.on_demand = size == 0
         self.shelf = np.full(lanes, size, dtype=np.int64)
         self.arrivals = np.full((min(size, 4), lanes), np.inf)
         self.line = Line(users, lanes)
@@ -110,7 +108,7 @@ class Stock:
         self.line.clear(lanes)
 
     def ask(self, lanes: Ints, units: Ints) -> Bools:
-        """Whether each unit gets a spare at once; the others wait. Those who get one must `order`."""
+        """Whether each unit gets a spare at once; the others wait. All of them must `order`."""
         there = self.shelf[lanes] > 0
         self.shelf[lanes[there]] -= 1
         wait = ~there

@@ -95,8 +95,8 @@ def with_spares(stock: int, crew: bool = False) -> Cluster:
 
 
 def test_a_repair_takes_a_spare_and_orders_another() -> None:
-    # The spare taken at 30 h is replaced at 50 h, that one at 70 h.
-    assert repaired_at(with_spares(1), over="75h") == EXACT([31, 51, 71], abs=1e-9)
+    # The spare is taken at 30 h; the three ordered at 30, 31 and 32 h come 20 h later.
+    assert repaired_at(with_spares(1), over="75h") == EXACT([31, 51, 52], abs=1e-9)
 
 
 def test_orders_are_delivered_side_by_side() -> None:
@@ -105,8 +105,10 @@ def test_orders_are_delivered_side_by_side() -> None:
 
 def test_those_who_wait_for_a_spare_are_served_in_order_of_arrival() -> None:
     run = simulate(with_spares(1), over="92h", seed=1)
-    # unit-1 fails again at 61 h, when unit-3 has been waiting since 32 h for the spare of 70 h.
-    assert run.down("unit-1") / H == EXACT(np.array([[30, 31], [61, 91]]), abs=1e-9)
+    # The order of 32 h fills the shelf for unit-1 at 61 h, whose order of that moment is there for unit-2 at 82 h.
+    assert run.down("unit-1") / H == EXACT(np.array([[30, 31], [61, 62]]), abs=1e-9)
+    assert run.down("unit-2") / H == EXACT(np.array([[31, 51], [82, 83]]), abs=1e-9)
+    assert run.down("unit-3") / H == EXACT(np.array([[32, 52], [84, 92]]), abs=1e-9)
 
 
 def test_without_a_stock_every_repair_orders_its_own_spare() -> None:

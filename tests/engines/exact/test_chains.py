@@ -69,6 +69,13 @@ CASES = {
         spares={"p": {"stock": 1, "restock": "20h"}},
         crews={"c": {"discipline": "priority"}},
     ),
+    "no spare on the shelf: each repair orders its own": cluster(
+        {"api": {"kind": "pool", "replicas": 3, "required": 2}},
+        {"s": ["api"]},
+        {"api": {"mtbf": "50h", "mttr": "30m", "spares": "p"}},
+        topology={},
+        spares={"p": {"stock": 0, "restock": "5h"}},
+    ),
     "bursts over two racks": cluster(
         {"api": {"kind": "pool", "replicas": 4, "required": 3, "on": ["r1", "r2"]}},
         {"s": ["api"]},

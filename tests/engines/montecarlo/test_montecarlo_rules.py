@@ -109,12 +109,12 @@ failures:
   c: {mtbf: {fixed: 13h}, mttr: {fixed: 1h}, spares: disks}
 services: {a: {up: [a]}, b: {up: [b]}, c: {up: [c]}}
 """
-    # a takes the spare at 10, the next arrives at 30 for b, whose order arrives at 50; a fails again at 21 and waits
-    # behind c, which gets that one.
+    # Whoever asks orders one for 20 h later. a takes the one on the shelf at 10; those of 30, 32 and 33 go to b, c and
+    # a (waiting since 12, 13 and 21); that of 41 lies on the shelf for b at 43; a and c wait from 44 and 46.
     a, b, c = history(text, 52)
-    assert a == (10, [1, 31])
-    assert b == (12, [19, 9])  # up at 31, down again at 43
-    assert c == (13, [38])
+    assert a == (10, [1, 13, 8])
+    assert b == (12, [19, 1])
+    assert c == (13, [20, 6])
 
 
 def test_without_a_stock_each_repair_orders_its_own_spare() -> None:
