@@ -20,6 +20,7 @@ from hasim.results.intervals import (
     rate_estimate,
     t_interval,
     unavailability_interval,
+    zero_outage_bound,
 )
 from hasim.units import YEAR
 
@@ -38,14 +39,11 @@ def service_figures(plan: Plan, index: int, tally: ServiceTally, level: float) -
     runs = tally.downtime.size
     exposure = runs * plan.horizon
     outages = int(tally.outages.sum())
+    longest = longest_repair(system)
     unavailability, caution = unavailability_interval(
-        tally.downtime,
-        outages,
-        tally.durations,
-        exposure,
-        level=level,
-        longest_repair_mean=longest_repair(system),
+        tally.downtime, outages, tally.durations, exposure, level=level, longest_repair_mean=longest
     )
+    unavailability = _with_the_unseen(unavailability, tally, exposure, longest)
     rate = _rate(tally, exposure, level)
     figures = ServiceFigures(
         name=service.name,
@@ -81,6 +79,18 @@ def longest_repair(system: System) -> float:
     return max(times, default=0.0)
 
 
+def _with_the_unseen(seen: Estimate, tally: ServiceTally, exposure: float, longest: float) -> Estimate:
+    """Leave room for outages longer than any that was seen, where the model has repairs that long.
+
+    Many short outages look like a safe estimate while the rare long ones, which may carry most of the downtime, have
+    not come yet. None in the time observed bounds their rate (rule of three).
+    """
+    if int(tally.outages.sum()) < MANY or float(tally.durations.max(initial=0.0)) >= longest:
+        return seen
+    high = min(1.0, seen.high + zero_outage_bound(exposure, seen.level) * longest)
+    return replace(seen, high=high, method=f"{seen.method}; with room for longer ones, unseen")
+
+
 def _rate(tally: ServiceTally, exposure: float, level: float) -> Estimate:
     """Outages per second: Poisson, unless the runs show that outages come in crowds or by the clock."""
     count = int(tally.outages.sum())
@@ -89,8 +99,11 @@ def _rate(tally: ServiceTally, exposure: float, level: float) -> Estimate:
     if count < MANY or runs < RUNS_MIN:
         return poisson
     mean = count / runs
-    runs_with = np.bincount(tally.outages)  # how many runs had none, one, two, … outages
-    variance = float(runs_with @ (np.arange(runs_with.size) - mean) ** 2) / (runs - 1)
+    if int(tally.outages.max()) < runs:  # quicker by how many runs had none, one, two, … outages
+        runs_with = np.bincount(tally.outages)
+        variance = float(runs_with @ (np.arange(runs_with.size) - mean) ** 2) / (runs - 1)
+    else:
+        variance = float(tally.outages.var(ddof=1))
     # The ratio of variance to mean of Poisson counts strays from 1 by this standard error.
     error = math.sqrt(2 / (runs - 1) + 1 / count)
     if abs(variance / mean - 1) <= 3 * error:

@@ -59,6 +59,24 @@ def test_intervals_cover_as_often_as_they_promise() -> None:
     assert all(count >= low for count in hits.values()), hits
 
 
+def test_many_short_outages_do_not_hide_that_a_long_one_may_come() -> None:
+    # A process that restarts in a minute, on a host whose repair takes a day and is needed once in 2000 years.
+    text = """
+topology: {hosts: [h]}
+failures: {host: {mtbf: 2000y, mttr: 24h}, p: {mtbf: 30d, mttr: 1m}}
+parts: {p: {kind: unit, on: h}}
+up: [p]
+"""
+    exact = 24 / (2000 * 8760 + 24) + 1 / (30 * 1440 + 1)
+    missed = 0
+    for seed in range(40):
+        figures = estimate(loads(HEAD + text), over="1y", runs=400, seed=seed).services["cluster"]
+        assert figures.unavailability is not None
+        missed += not figures.unavailability.covers(exact)
+    # Four runs in five see no repair of the host at all.
+    assert missed <= binomial_bounds(40, 0.05, 1e-3)[1]
+
+
 @pytest.mark.slow
 def test_coverage_is_within_two_percent_of_the_promise() -> None:
     # 93 to 97 % is the claim; a coverage of just that may be off in 1000 repetitions by chance, 1 in 1000.
