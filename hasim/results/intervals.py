@@ -268,15 +268,23 @@ def quantile_estimate(ordered: ArrayLike, p: float, level: float = 0.95) -> Esti
     return Estimate(value, min(low, value), max(high, value), level, "order statistics", unit="seconds")
 
 
-def mean_outage_estimate(downtimes: ArrayLike, outages: ArrayLike, level: float = 0.95) -> Estimate | None:
-    """Return the mean outage in seconds from each replica's downtime and outages; None without an outage."""
+def mean_outage_estimate(
+    downtimes: ArrayLike, outages: ArrayLike, level: float = 0.95, unseen_s: float = 0.0
+) -> Estimate | None:
+    """Return the mean outage in seconds from each replica's downtime and outages; None without an outage.
+
+    `unseen_s` is downtime that longer outages may have in store (`unseen_downtime`); it raises the upper end.
+    """
     x, y = np.asarray(downtimes, dtype=np.float64), np.asarray(outages, dtype=np.float64)
     events = float(y.sum())
     if events == 0:
         return None
     low, high = ratio_interval(x, y, level)
     value = float(x.sum()) / events
-    low, high = min(low, value), max(high, value)  # they may differ by rounding when all outages are alike
+    low, high = (
+        min(low, value),
+        max(high, value) + unseen_s / events,
+    )  # they may differ by rounding when all outages are alike
     return Estimate(value, low, high, level, "ratio, stretched gamma", int(events), unit="seconds")
 
 
@@ -318,9 +326,25 @@ def unavailability_interval(
         one_more = _gamma(total, variance, max(heaviest, longest_repair_mean), level)[1]
         limit = garwood(count, 1.0, (1 + level) / 2)[1] * max(longest_repair_mean, total / count)
         high = max(total, min(max(high, one_more), limit))
+    unseen = unseen_downtime(d, count, level, longest_repair_mean)
+    if unseen:
+        high, method = high + unseen, f"{method}; with room for longer ones, unseen"
     low, high = min(low / exposure, value), min(max(high / exposure, value), 1.0)
     error = math.sqrt(variance) / exposure
     return Estimate(value, low, high, level, method, count, error, unit="share"), caution
+
+
+def unseen_downtime(durations: ArrayLike, count: int, level: float, longest_repair_mean: float | None) -> float:
+    """Return the seconds of downtime that outages longer than any seen may have in store.
+
+    Many short outages look like a safe estimate while the rare long ones, which may carry most of the downtime,
+    have not come yet. None in the time observed bounds their rate (rule of three). Zero if outages as long as the
+    longest mean repair were seen, or so few outages that their interval already leaves that room.
+    """
+    d = np.asarray(durations, dtype=np.float64)
+    if longest_repair_mean is None or count < MANY_OUTAGES or float(d.max(initial=0.0)) >= longest_repair_mean:
+        return 0.0
+    return zero_outage_bound(1.0, level) * longest_repair_mean
 
 
 def few_outages_caution(count: int) -> str | None:

@@ -17,6 +17,7 @@ from hasim.results.intervals import (
     mean_outage_estimate,
     rate_estimate,
     unavailability_interval,
+    unseen_downtime,
 )
 from hasim.units import YEAR, human, seconds
 
@@ -169,7 +170,9 @@ def figures_of_history(
         availability=unavailability.complement(),
         unavailability=unavailability,
         outages_per_year=rate.scaled(YEAR),
-        mean_outage_s=mean_outage_estimate(durations, np.ones(count), level),
+        mean_outage_s=mean_outage_estimate(
+            durations, np.ones(count), level, unseen_downtime(durations, count, level, longest_repair_mean)
+        ),
         mean_uptime_s=mean_uptime,
         downtime_s_per_year=unavailability.scaled(YEAR),
         slo=slo,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from hasim.engines.des import causes
 from hasim.engines.des.history import difference
 from hasim.engines.des.live import LiveCluster
-from hasim.model.laws import Law
-from hasim.model.system import System, SystemService
+from hasim.model.longest import longest_outage_mean
+from hasim.model.system import SystemService
 from hasim.results.estimate import Estimate
 from hasim.results.figures import ServiceFigures
 from hasim.results.intervals import unavailability_interval
@@ -83,28 +82,3 @@ def down_by_name(live: LiveCluster) -> dict[str, Intervals]:
 def gaps_by_part(live: LiveCluster) -> dict[str, Intervals]:
     """Return the failovers of each part that fails over."""
     return {switch.part: live.history.down(switch.led) for switch in live.system.switches}
-
-
-def longest_outage_mean(system: System) -> float:
-    """Return an upper limit, in seconds, of the mean outage: the slowest way back there is.
-
-    An outage may begin in the middle of a repair, whose rest is longer on average when repairs differ much
-    (length bias). A repair that waits for a crew may find everybody else in line before it.
-    """
-    waits = {
-        name: math.ceil(sum(unit.crew == name for unit in system.units) / crew.size)
-        for name, crew in system.crews.items()
-    }
-    slowest = [0.0]
-    for unit in system.units:
-        stock = system.spares.get(unit.spares or "")
-        spare = 0.0 if stock is None else _rest(stock.restock)
-        slowest.append(_rest(unit.down) * waits.get(unit.crew or "", 1) + spare)
-    for switch in system.switches:
-        slowest.extend(_rest(law) for law in (switch.failover.takes, switch.failover.manual) if law is not None)
-    slowest.extend(window.lasting for window in system.windows)
-    return max(slowest)
-
-
-def _rest(law: Law) -> float:
-    return law.mean * max(1.0, (1.0 + law.scv) / 2)

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from hasim.engines.montecarlo.book import ServiceTally, windows_in
-from hasim.engines.montecarlo.plan import Plan, residual_mean
+from hasim.engines.montecarlo.plan import Plan
 from hasim.model.cuts import minimal_cuts
+from hasim.model.longest import longest_outage_mean
 from hasim.model.service import SLO
 from hasim.model.system import System
 from hasim.results import Blame, Cut, Estimate, ServiceFigures
@@ -20,7 +21,7 @@ from hasim.results.intervals import (
     rate_estimate,
     t_interval,
     unavailability_interval,
-    zero_outage_bound,
+    unseen_downtime,
 )
 from hasim.units import YEAR
 
@@ -39,18 +40,19 @@ def service_figures(plan: Plan, index: int, tally: ServiceTally, level: float) -
     runs = tally.downtime.size
     exposure = runs * plan.horizon
     outages = int(tally.outages.sum())
-    longest = longest_repair(system)
+    longest = longest_outage_mean(system)
     unavailability, caution = unavailability_interval(
         tally.downtime, outages, tally.durations, exposure, level=level, longest_repair_mean=longest
     )
-    unavailability = _with_the_unseen(unavailability, tally, exposure, longest)
     rate = _rate(tally, exposure, level)
     figures = ServiceFigures(
         name=service.name,
         availability=unavailability.complement(),
         unavailability=unavailability,
         outages_per_year=rate.scaled(YEAR),
-        mean_outage_s=mean_outage_estimate(tally.downtime, tally.outages, level),
+        mean_outage_s=mean_outage_estimate(
+            tally.downtime, tally.outages, level, unseen_downtime(tally.durations, outages, level, longest)
+        ),
         mean_uptime_s=_mean_uptime(rate, 1 - unavailability.value),
         downtime_s_per_year=unavailability.scaled(YEAR),
         mttf_s=_mttf(plan, tally, level),
@@ -63,32 +65,6 @@ def service_figures(plan: Plan, index: int, tally: ServiceTally, level: float) -
         outages_in_horizon=rate.scaled(plan.horizon) if plan.new else None,
     )
     return (_with_slo(figures, plan, service.slo, tally, level) if service.slo else figures), caution
-
-
-def longest_repair(system: System) -> float:
-    """An upper limit of the mean outage: the longest down time of anything, met midway, queue included."""
-    times = [window.lasting for window in system.windows]
-    for unit in system.units:
-        queue = 1.0
-        if unit.crew is not None:
-            queue += sum(other.crew == unit.crew for other in system.units) / system.crews[unit.crew].size
-        wait = residual_mean(system.spares[unit.spares].restock) if unit.spares is not None else 0.0
-        times.append(residual_mean(unit.down) * queue + wait)
-    for switch in system.switches:
-        times += [residual_mean(law) for law in (switch.failover.takes, switch.failover.manual) if law is not None]
-    return max(times, default=0.0)
-
-
-def _with_the_unseen(seen: Estimate, tally: ServiceTally, exposure: float, longest: float) -> Estimate:
-    """Leave room for outages longer than any that was seen, where the model has repairs that long.
-
-    Many short outages look like a safe estimate while the rare long ones, which may carry most of the downtime, have
-    not come yet. None in the time observed bounds their rate (rule of three).
-    """
-    if int(tally.outages.sum()) < MANY or float(tally.durations.max(initial=0.0)) >= longest:
-        return seen
-    high = min(1.0, seen.high + zero_outage_bound(exposure, seen.level) * longest)
-    return replace(seen, high=high, method=f"{seen.method}; with room for longer ones, unseen")
 
 
 def _rate(tally: ServiceTally, exposure: float, level: float) -> Estimate:

@@ -10,6 +10,7 @@ from hasim.engines.montecarlo.lockstep import run_lockstep
 from hasim.engines.montecarlo.poisson import run_ticks, ticks_apply
 from hasim.engines.montecarlo.scan import run_scan
 from hasim.model.laws import Law
+from hasim.model.longest import residual_mean
 from hasim.model.system import Switch, System
 from hasim.streams import Streams
 from hasim.units import human
@@ -121,11 +122,6 @@ def warm_up(system: System) -> float:
         slow += [SETTLED * residual_mean(law) for law in times]
         slow.append(_role_memory(system, switch))
     return max(slow)
-
-
-def residual_mean(law: Law) -> float:
-    """Mean of what is left of a duration that somebody looks into at random; at least its mean."""
-    return law.mean * max(1.0, (1 + law.scv) / 2)
 
 
 def _memoryless(law: Law) -> bool:

@@ -1,0 +1,34 @@
+"""How long an outage may last on average, at most: what an engine that has seen few of them must allow for."""
+
+from __future__ import annotations
+
+import math
+
+from hasim.model.laws import Law
+from hasim.model.system import System
+
+
+def longest_outage_mean(system: System) -> float:
+    """Return an upper limit, in seconds, of the mean outage: the slowest way back there is.
+
+    An outage may begin in the middle of a repair, whose rest is longer on average when repairs differ much
+    (length bias). A repair that waits for a crew may find everybody else in line before it.
+    """
+    waits = {
+        name: math.ceil(sum(unit.crew == name for unit in system.units) / crew.size)
+        for name, crew in system.crews.items()
+    }
+    slowest = [0.0]
+    for unit in system.units:
+        stock = system.spares.get(unit.spares or "")
+        spare = 0.0 if stock is None else residual_mean(stock.restock)
+        slowest.append(residual_mean(unit.down) * waits.get(unit.crew or "", 1) + spare)
+    for switch in system.switches:
+        slowest.extend(residual_mean(law) for law in (switch.failover.takes, switch.failover.manual) if law is not None)
+    slowest.extend(window.lasting for window in system.windows)
+    return max(slowest)
+
+
+def residual_mean(law: Law) -> float:
+    """Return the mean rest of a duration that somebody looks into at random, in seconds; at least its mean."""
+    return law.mean * max(1.0, (1.0 + law.scv) / 2)
