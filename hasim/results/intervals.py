@@ -281,10 +281,8 @@ def mean_outage_estimate(
         return None
     low, high = ratio_interval(x, y, level)
     value = float(x.sum()) / events
-    low, high = (
-        min(low, value),
-        max(high, value) + unseen_s / events,
-    )  # they may differ by rounding when all outages are alike
+    # They may differ from the value by rounding when all outages are alike.
+    low, high = min(low, value), max(high, value) + unseen_s / events
     return Estimate(value, low, high, level, "ratio, stretched gamma", int(events), unit="seconds")
 
 
