@@ -22,6 +22,7 @@ QUANTITIES: Final[dict[str, Unit]] = {
     "slo_kept_year": "share",
     "no_outage": "share",
     "interval_unavailability": "share",
+    "unavailability_at_end": "share",
     "outages_in_horizon": "",
 }
 """The quantities a service may have, in the order they are shown, and what each one counts."""
@@ -85,8 +86,8 @@ class ServiceFigures:
     mean time to the first outage from all up. `degraded` is the share of time up on fewer units than
     declared. `slo` is the promise, an availability over a window in seconds; `slo_kept` the probability of
     keeping it in one window and `slo_kept_year` in all windows of a year. `no_outage` is the probability of
-    no outage in the horizon, `interval_unavailability` the mean share of the horizon spent down, starting
-    from all up. `downtime_quantiles` are quantiles of the downtime in a year, in seconds, by name: p50,
+    no outage in the horizon, `interval_unavailability` the mean share of the horizon spent down and
+    `unavailability_at_end` the probability to be down at its end, both starting from all up. `downtime_quantiles` are quantiles of the downtime in a year, in seconds, by name: p50,
     p90, p99.
     """
 
@@ -105,6 +106,7 @@ class ServiceFigures:
     downtime_quantiles: dict[str, Estimate] = field(default_factory=dict)
     no_outage: Estimate | None = None
     interval_unavailability: Estimate | None = None
+    unavailability_at_end: Estimate | None = None
     outages_in_horizon: Estimate | None = None
     blame: tuple[Blame, ...] = ()
     cuts: tuple[Cut, ...] = ()

@@ -178,6 +178,7 @@ class _Solver:
             figures,
             interval_unavailability=Estimate.exact(found.unavailability),
             outages_in_horizon=Estimate.exact(found.outages),
+            unavailability_at_end=Estimate.exact(found.down_at_end),
         )
 
 

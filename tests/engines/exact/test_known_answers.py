@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import comb
+from math import comb, expm1
 
 import pytest
 from problems import ANSWERS, PROBLEMS, nine_in_zones, one_crew, seven_hosts, standby_pair
@@ -241,3 +241,19 @@ def test_a_pool_counted_at_once_is_the_pool_counted_one_by_one(monkeypatch: pyte
         assert {blame.unit: blame.share for blame in a.blame} == pytest.approx(
             {blame.unit: blame.share for blame in b.blame}
         )
+
+
+@pytest.mark.parametrize("crew", [False, True])
+def test_one_unit_is_down_at_a_time_with_its_transient_chance(crew: bool) -> None:
+    """q (1 - exp(-(λ+μ) t)), by closed form and, with a crew of its own, by the matrix exponential."""
+    cluster = ha.Cluster(
+        name="x",
+        parts={"u": ha.Unit()},
+        crews={"c": ha.Crew()} if crew else {},
+        failures={"u": {"mtbf": "90h", "mttr": "10h", **({"crew": "c"} if crew else {})}},
+        services={"s": ["u"]},
+    )
+    rate, over = 1 / 90 + 1 / 10, 7.0
+    figures = only(cluster, over="7h")
+    close(figures.unavailability_at_end, 0.1 * -expm1(-rate * over))
+    close(figures.interval_unavailability, 0.1 * (1 + expm1(-rate * over) / (rate * over)))
