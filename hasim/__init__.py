@@ -20,7 +20,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from hasim.errors import CannotModel, ModelError
-from hasim.units import h, s
 
 if TYPE_CHECKING:
     from hasim.engines.des import simulate
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from hasim.model.shelf import model_names as models
     from hasim.model.topology import Topology
     from hasim.results import Estimate, Run, Sample, Solution
+    from hasim.units import h, s
     from hasim.views import plot_blame, plot_downtime, timeline
 
 __version__ = "0.1.0"
@@ -68,6 +68,7 @@ _HOMES = {
     "hasim.model.shelf": ["models"],
     "hasim.model.topology": ["Topology"],
     "hasim.results": ["Estimate", "Run", "Sample", "Solution"],
+    "hasim.units": ["h", "s"],
     "hasim.views": ["plot_blame", "plot_downtime", "timeline"],
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
