@@ -228,8 +228,7 @@ def test_every_public_name_can_be_imported() -> None:
 
 
 def test_help_is_shown_at_once() -> None:
-    # CPU time, not time on the wall: a busy machine must not fail the test. A first run may compile bytecode,
-    # which the median of three forgives.
+    # CPU time, not time on the wall: a busy machine must not fail the test. A first run may compile bytecode.
     command = [sys.executable, "-c", "from hasim.cli import main; main()", "--help"]
     spent = []
     for _ in range(3):
