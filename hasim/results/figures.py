@@ -83,11 +83,11 @@ class ServiceFigures:
     """All that a result knows about one service; what an engine does not give is None.
 
     `mean_outage_s` is the mean time from down to up and `mean_uptime_s` from up to down; `mttf_s` is the
-    mean time to the first outage from all up. `degraded` is the share of time up while something is missing that
-    the service needs to be whole. `slo` is the promise, an availability over a window in seconds; `slo_kept` the probability of
-    keeping it in one window and `slo_kept_year` in all windows of a year. `no_outage` is the probability of
-    no outage in the horizon, `interval_unavailability` the mean share of the horizon spent down and
-    `unavailability_at_end` the probability to be down at its end, both starting from all up.
+    mean time to the first outage from all up. `degraded` is the share of time up while something is missing
+    that the service needs to be whole. `slo` is the promise, an availability over a window in seconds;
+    `slo_kept` the probability of keeping it in one window and `slo_kept_year` in all windows of a year.
+    `no_outage` is the probability of no outage in the horizon, `interval_unavailability` the mean share of
+    the horizon spent down and `unavailability_at_end` the probability to be down at its end, both from all up.
     `downtime_quantiles` are quantiles of the downtime in a year, in seconds, by name: p50, p90, p99.
     """
 
