@@ -23,7 +23,7 @@ from fractions import Fraction
 from numbers import Real
 from typing import Annotated, Final, SupportsFloat
 
-from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, Strict, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 YEAR: Final = 365 * 86400.0
@@ -306,3 +306,6 @@ Share = Annotated[
     ),
 ]
 """A pydantic field holding a share: "99.95%" or 0.9995 in; a float from 0 to 1 inside."""
+
+Count = Annotated[int, Strict()]
+"""A pydantic field holding a whole number; true is not 1, and the text "3" is not 3."""

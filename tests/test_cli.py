@@ -116,7 +116,7 @@ def test_json_is_one_object_of_the_stated_form(arguments: list[str], capsys: pyt
 def test_json_of_a_verb_is_the_result_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:
     data = json_answer(capsys, RESULT, "estimate", "repair-crew", "--runs", "50", "--seed", "3")
     result = ha.estimate(ha.load("repair-crew"), runs=50, seed=3).to_json()
-    assert {**data, "cpu_s": 0} == {**result, "cpu_s": 0}
+    assert data == result
 
 
 def test_a_drawn_seed_is_recorded(capsys: pytest.CaptureFixture[str]) -> None:

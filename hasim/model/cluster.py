@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from hasim.declared import Declared, at
+from hasim.declared import Declared, at, shown
 from hasim.errors import ModelError, Problem, nearest
 from hasim.faults import Fault
 from hasim.model.failures import Burst, Crew, Failure, Failures, Maintenance, Spares
@@ -54,7 +54,8 @@ class Cluster(Declared):
         if not isinstance(data, Mapping) or not ({"up", "slo"} & set(data)):
             return data
         if "services" in data:
-            raise ModelError.of([at(("up",), "say either `up` (one service) or `services` (several), not both")])
+            short = "up" if "up" in data else "slo"
+            raise ModelError.of([at((short,), f"say either `{short}` (one service) or `services` (several), not both")])
         if "up" not in data:
             raise ModelError.of([at(("slo",), "an slo needs `up`, which says when the service counts as up")])
         rest = {key: value for key, value in data.items() if key not in ("up", "slo")}
@@ -115,6 +116,11 @@ class Cluster(Declared):
     def during(self, *faults: Fault) -> Scenario:
         """This cluster with scripted faults, for `ha.simulate`."""
         known = self.names()
+        for fault in faults:
+            if not hasattr(fault, "targets") or not hasattr(fault, "script"):
+                raise ModelError(
+                    f"got {shown(fault)}; a fault is an object like ha.Crash('host-1', at='1m', …)", "during"
+                )
         problems = [
             at(
                 ("during", i),
@@ -174,6 +180,13 @@ def _check(cluster: Cluster) -> Iterator[Problem]:
 
 
 def _check_names(cluster: Cluster) -> Iterator[Problem]:
+    reserved = (*LEVELS, PROCESS)
+    for name in cluster.topology.paths():
+        if name in reserved:
+            yield at(("topology",), f"{name!r} is the name of a level; call the host or domain something else")
+    for name in cluster.parts:
+        if name in reserved:
+            yield at(("parts", name), f"{name!r} is the name of a level; call the part something else")
     taken = {name: f"a {level}" for name, level in cluster.topology.levels().items()}
     for name in cluster.parts:
         if name in taken:

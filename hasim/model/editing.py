@@ -37,6 +37,8 @@ def _scalars(value: Declared) -> set[str]:
 
 def replaced(cluster: Cluster, path: str, value: Any) -> Cluster:
     """The cluster with the field at `path` set to `value`; ModelError if there is no such field."""
+    if not isinstance(path, str):
+        raise ModelError(f"got {path!r}; a path is text like 'etcd.members'", "replace")
     steps = path.split(".") if path else []
     if steps and steps[0] not in type(cluster).model_fields and steps[0] in cluster.parts:
         steps = ["parts", *steps]
@@ -76,6 +78,8 @@ def _into(declared: Any, data: Any, step: str, path: str, done: list[str | int])
     if isinstance(declared, tuple) and step.isdigit() and int(step) < len(declared):
         done.append(int(step))
         return declared[int(step)], data[int(step)]
+    if isinstance(declared, tuple):
+        raise ModelError(f"{path_text(done)} has items 0 to {len(declared) - 1}, got {step!r}", path)
     allowed = _keys(declared)
     if step not in allowed:
         raise ModelError(
@@ -86,6 +90,8 @@ def _into(declared: Any, data: Any, step: str, path: str, done: list[str | int])
     inner = declared[step] if isinstance(declared, dict) else getattr(declared, step)
     if isinstance(declared, Declared) and step not in data:
         data[step] = plain(inner)
+    if isinstance(inner, Law | Up):
+        raise ModelError(f"{path_text([*done, step])} is set as a whole; it is {inner.to_plain()!r}", path)
     if not isinstance(inner, Declared | dict | tuple):
         raise ModelError(f"{path_text([*done, step])} is {inner!r}; nothing inside it can be set", path)
     done.append(step)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from hasim.declared import Declared, shown
-from hasim.model.laws import Fixed, Law, LawField, Mixture, Total
+from hasim.model.laws import Empirical, Fixed, Law, LawField, Mixture, Total
 from hasim.model.presets import preset
-from hasim.units import Seconds, Share
+from hasim.units import Count, Seconds, Share, human
 
 
 class Restart(Declared):
@@ -36,7 +37,7 @@ class Failure(Declared):
     restart: Restart | None = Field(default=None, description="A restart tried before repair.")
     crew: str | None = Field(default=None, description="Name of the repair crew that must be free.")
     spares: str | None = Field(default=None, description="Name of the stock that a repair takes a spare from.")
-    priority: int = Field(default=0, description="Order of repair under discipline `priority`; lower goes first.")
+    priority: Count = Field(default=0, description="Order of repair under discipline `priority`; lower goes first.")
     common_cause: Share = Field(
         default=0.0, lt=1, description="Share beta of the failures that take all members at once."
     )
@@ -64,10 +65,15 @@ class Failure(Declared):
             raise ValueError("common_cause is a share of the failures of single members; scope `whole` has none")
         if self.spares is not None and self.restart is not None and self.restart.works >= 1:
             raise ValueError(f"spares {self.spares!r} would never be used: the restart always works")
-        if self.mtbf.mean <= 0:
-            raise ValueError(f"got mtbf {self.mtbf.text()}; a mean up time is above zero")
+        if can_be_zero(self.mtbf):
+            raise ValueError(f"got mtbf {self.mtbf.text()}; an up time of no length at all is not allowed")
         if self.down.mean <= 0:
             raise ValueError("mttr is zero: every failure would be invisible; leave the failure out instead")
+        if can_be_zero(self.down):
+            raise ValueError(
+                "some failures would be over at once, so that nobody could count them; leave their share out of mtbf, "
+                "or give detection, restart or repair a length"
+            )
         return self
 
     @property
@@ -93,6 +99,17 @@ def down_law(detect: Law | None, restart: Restart | None, repair: Law) -> Law:
     if restart.works <= 0:
         return slow
     return Mixture(parts=((restart.works, fast), (1 - restart.works, slow)))
+
+
+def can_be_zero(law: Law) -> bool:
+    """Whether a duration can be of no length at all."""
+    if isinstance(law, Fixed):
+        return law.mean == 0
+    if isinstance(law, Mixture):
+        return any(can_be_zero(part) for _, part in law.parts)
+    if isinstance(law, Total):
+        return all(can_be_zero(part) for part in law.laws)
+    return isinstance(law, Empirical) and float(law.quantile(np.zeros(1))[0]) == 0
 
 
 def _as_list(value: Any) -> Any:
@@ -126,7 +143,7 @@ Failures = Annotated[tuple[Failure, ...], BeforeValidator(_as_list), _FailuresSc
 class Crew(Declared):
     """People who repair one thing each at a time; the rest waits in line."""
 
-    size: int = Field(default=1, ge=1, le=1000, description="How many repairs go on at once.")
+    size: Count = Field(default=1, ge=1, le=1000, description="How many repairs go on at once.")
     discipline: Literal["fifo", "lifo", "priority", "random"] = Field(
         default="fifo",
         description="Who is next: first come, last come, lowest `priority`, or anyone. Work begun is finished.",
@@ -136,7 +153,7 @@ class Crew(Declared):
 class Spares(Declared):
     """A stock of spares; each repair that asks for one orders another (base stock, one for one)."""
 
-    stock: int = Field(ge=0, le=100_000, description="Spares on the shelf when full.")
+    stock: Count = Field(ge=0, le=100_000, description="Spares on the shelf when full.")
     restock: LawField = Field(description="Time from ordering one spare to having it.")
 
 
@@ -177,8 +194,8 @@ class Burst(Declared):
     within: str = Field(description="A level (region, zone, rack) or the name of one domain.")
     every: LawField = Field(description="Time between events in one domain.")
     mttr: LawField = Field(description="Down time of each host that is hit.")
-    share: Share | None = Field(default=None, description="Probability that an event hits a given host.")
-    hosts: int | None = Field(default=None, ge=1, description="Number of hosts that an event hits, drawn at random.")
+    share: Share | None = Field(default=None, gt=0, description="Probability that an event hits a given host.")
+    hosts: Count | None = Field(default=None, ge=1, description="Number of hosts that an event hits, drawn at random.")
 
     @model_validator(mode="after")
     def _one_of_share_and_hosts(self) -> Self:
@@ -186,6 +203,10 @@ class Burst(Declared):
             raise ValueError(
                 "say either `share` (each host is hit with that probability) or `hosts` (how many are hit)"
             )
+        if can_be_zero(self.every):
+            raise ValueError(f"got every {self.every.text()}; there is time between any two bursts")
+        if can_be_zero(self.mttr):
+            raise ValueError(f"got mttr {self.mttr.text()}; a host that is hit is down for some time")
         return self
 
 
@@ -209,11 +230,12 @@ class Maintenance(Declared):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if len(set(self.on)) < len(self.on):
+            raise ValueError(f"got on {list(self.on)}; name each thing once")
         busy = self.lasting * (len(self.on) if self.one_by_one else 1)
         if busy >= self.every:
-            raise ValueError(f"windows of {busy:g} s in all do not fit into a period of {self.every:g} s")
+            raise ValueError(f"windows of {human(busy)} in all do not fit into a period of {human(self.every)}")
         if self.first + busy > self.every:
-            raise ValueError(
-                f"the first window ends after {self.first + busy:g} s, beyond the period of {self.every:g} s"
-            )
+            end = human(self.first + busy)
+            raise ValueError(f"the first window ends after {end}, beyond the period of {human(self.every)}")
         return self

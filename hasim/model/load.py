@@ -24,6 +24,8 @@ def load(model: str | Path) -> Cluster:
 
 def model_file(model: str | Path) -> Path:
     """The file that `load` reads: the path itself, or the shipped model of that name."""
+    if not isinstance(model, str | Path):
+        raise ModelError(f"got {shown(model)}; give the path of a model file, or the name of a shipped model")
     path = Path(model)
     # A bare word that is no file here can only be meant for the shelf.
     if not isinstance(model, str) or "/" in model or path.suffix or (model and path.exists()):

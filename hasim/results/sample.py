@@ -53,7 +53,7 @@ class Sample:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for JSON: the figures, not the arrays."""
-        extra = {"runs": int(self.runs), "events": int(self.events), "cpu_s": float(self.cpu_s)}
+        extra = {"runs": int(self.runs), "events": int(self.events)}
         return tables.to_json(self, extra)
 
     def to_frame(self) -> pd.DataFrame:

@@ -71,7 +71,7 @@ RESULTS = [solution, sample, run]
 
 EXTRA_KEYS = {
     "solve": {"states", "nodes", "routes"},
-    "estimate": {"runs", "events", "cpu_s"},
+    "estimate": {"runs", "events"},
     "simulate": {"start_s", "end_s"},
 }
 

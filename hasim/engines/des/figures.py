@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hasim.engines.des import causes
 from hasim.engines.des.history import difference
 from hasim.engines.des.live import LiveCluster
-from hasim.model.longest import longest_outage_mean
+from hasim.model.outlook import longest_outage_mean
 from hasim.model.system import SystemService
 from hasim.results.estimate import Estimate
 from hasim.results.figures import ServiceFigures

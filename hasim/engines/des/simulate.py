@@ -17,6 +17,7 @@ from hasim.errors import ModelError, nearest
 from hasim.faults import Fault
 from hasim.model.cluster import Cluster
 from hasim.model.failures import Maintenance
+from hasim.model.outlook import refuse_endless
 from hasim.model.scenario import Scenario
 from hasim.model.system import System, Window, compile_system
 from hasim.results.run import Run, history_warnings
@@ -28,6 +29,9 @@ Start = Literal["new", "steady"]
 
 WARM_UP_CYCLES = 5
 """A steady start of a system with memory throws away so many of its longest cycles of up and down."""
+
+EVENTS_MAX = 1e9
+"""More would take hours; whoever wants them has mistaken a unit of time."""
 
 
 def simulate(
@@ -52,6 +56,7 @@ def simulate(
     _check(cluster, start, level)
     system, holds = _with_holds(cluster) if faults else (compile_system(cluster), {})
     warm_up = _warm_up(system) if start == "steady" else 0.0
+    refuse_endless(system, length + warm_up, EVENTS_MAX, "simulate")
     env = Environment(initial_time=-warm_up)
 
     def pulse() -> None:

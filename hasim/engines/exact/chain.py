@@ -21,7 +21,10 @@ from hasim.engines.exact.symmetry import Key
 from hasim.errors import CannotModel
 from hasim.model.system import System
 
-STATES_MAX = 60_000  # about half a minute of exploring
+STATES_MAX = 60_000  # about half a minute of exploring, for a dozen units
+UNITS_MAX = 300
+WORK_MAX = 2e7  # states times units squared: what exploring costs
+STOCK_MAX = 200
 
 
 @dataclass
@@ -68,6 +71,14 @@ def explore(
 
     States in which `until` holds of the variables are not left again: for times to a first event.
     """
+    size = len(belongs.units)
+    stocks = {system.units[unit].spares for unit in belongs.units} - {None}
+    largest = max((system.spares[name].stock for name in stocks if name is not None), default=0)
+    if size > UNITS_MAX or largest > STOCK_MAX:
+        what = f"{size} units that act on one another" if size > UNITS_MAX else f"a stock of {largest} spares"
+        why = f"chains are explored for up to {UNITS_MAX} units and {STOCK_MAX} spares"
+        raise CannotModel(what, why, "use ha.estimate")
+    states_max = min(states_max, int(WORK_MAX / max(size, 1) ** 2))
     rules = Rules(system, belongs, apart)
     book: dict[Key, int] = {}
     first: dict[int, float] = {}

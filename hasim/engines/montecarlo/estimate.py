@@ -13,6 +13,7 @@ from hasim.engines.montecarlo.plan import Plan, make_plan, run_block
 from hasim.engines.montecarlo.progress import cpu_seconds
 from hasim.errors import CannotModel, ModelError, nearest
 from hasim.model.cluster import Cluster
+from hasim.model.outlook import refuse_endless
 from hasim.model.scenario import Scenario
 from hasim.model.system import compile_system
 from hasim.results import Sample
@@ -23,6 +24,8 @@ Progress = Callable[[int, int], object]
 Start = Literal["steady", "new"]
 
 RUNS_MAX = 1_000_000_000
+EVENTS_MAX = 1e12  # hours at the fastest route
+EVENTS_OF_A_RUN_MAX = 1e8  # a history must fit into memory
 AHEAD = 64  # blocks handed to an executor before the first is asked for
 
 
@@ -46,8 +49,17 @@ def estimate(
     """
     if isinstance(cluster, Scenario):
         raise CannotModel("scripted faults", "they happen at set times of one history", engine="estimate")
+    if not isinstance(cluster, Cluster):
+        raise ModelError(f"estimate takes a Cluster, got {type(cluster).__name__}; read a file with ha.load")
+    if executor is not None and not hasattr(executor, "submit"):
+        raise ModelError(f"got {executor!r}; an executor is one of concurrent.futures", "executor")
+    if progress is not None and not callable(progress):
+        raise ModelError(f"got {progress!r}; progress is called as progress(done, total)", "progress")
     horizon = _checked(over, runs, start, level)
-    plan = make_plan(compile_system(cluster), horizon, int(runs), seed_or_fresh(seed), new=start == "new")
+    system = compile_system(cluster)
+    refuse_endless(system, horizon * runs, EVENTS_MAX, "estimate")
+    refuse_endless(system, horizon, EVENTS_OF_A_RUN_MAX, "estimate")
+    plan = make_plan(system, horizon, int(runs), seed_or_fresh(seed), new=start == "new")
     before = cpu_seconds()
     merged = _carried_out(plan, executor, progress)
     return _sample(cluster, plan, merged, level, cpu_seconds() - before)

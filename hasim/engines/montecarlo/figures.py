@@ -10,7 +10,7 @@ import numpy as np
 from hasim.engines.montecarlo.book import ServiceTally, windows_in
 from hasim.engines.montecarlo.plan import Plan
 from hasim.model.cuts import minimal_cuts
-from hasim.model.longest import longest_outage_mean
+from hasim.model.outlook import longest_outage_mean
 from hasim.model.service import SLO
 from hasim.model.system import System
 from hasim.results import Blame, Cut, Estimate, ServiceFigures

@@ -10,8 +10,8 @@ from hasim.engines.montecarlo.lockstep import run_lockstep
 from hasim.engines.montecarlo.poisson import run_ticks, ticks_apply
 from hasim.engines.montecarlo.scan import run_scan
 from hasim.model.laws import Law
-from hasim.model.longest import residual_mean
-from hasim.model.system import Switch, System
+from hasim.model.outlook import residual_mean
+from hasim.model.system import Switch, System, SystemUnit
 from hasim.streams import Streams
 from hasim.units import human
 
@@ -60,6 +60,10 @@ class Plan:
         return f"route {self.route}: {WHAT[self.route]}{warm}"
 
 
+UNITS_SCANNED = 2000
+CROWDED = 0.5  # mean number of units down at once
+
+
 def run_block(plan: Plan, block: int) -> Tally:
     """Compute one block; its luck depends on the seed and its number alone."""
     streams = Streams(plan.seed, block)
@@ -88,7 +92,17 @@ def best_route(system: System) -> Route:
     """Lockstep where the order of events matters; else ticks if all lives are exponential; else the scan."""
     if system.switches or system.shocks or not all(unit.independent for unit in system.units):
         return "lockstep"
-    return "ticks" if ticks_apply(system) else "scan"
+    # Nothing is gained by looking only at overlaps where there is nothing else, and the tables of very large systems
+    # would not fit into memory.
+    if len(system.units) > UNITS_SCANNED or any(_mostly_down(unit) for unit in system.units):
+        return "lockstep"
+    # Where things are down all the time, overlaps never end, and sorting all down times is the shorter way.
+    crowded = sum(unit.down.mean / (unit.life.mean + unit.down.mean) for unit in system.units if unit.life) > CROWDED
+    return "ticks" if ticks_apply(system) and not crowded else "scan"
+
+
+def _mostly_down(unit: SystemUnit) -> bool:
+    return unit.life is not None and unit.down.mean > 4 * unit.life.mean
 
 
 def failure_rate(system: System) -> float:

@@ -197,6 +197,7 @@ class _Line:
             left = self.length - begin
             begin, inside = self._batch(begin, int(max(LEAST, min(BATCH, left + 3 * left**0.5))))
             ticks += inside
+        self._close(begin)
         self._flush_pairs()
         self._flush_crowds()
         self.clusters.flush()
@@ -382,6 +383,14 @@ class _Line:
         self.crowds_count += member.size
         if self.crowds_count > ENOUGH:
             self._flush_crowds()
+
+    def _close(self, end: float) -> None:
+        """The cluster still open at the end of the line is complete as far as it counts."""
+        size, self.open = self.open, 0
+        if size:
+            begin = end - float(self.gaps[:size].sum())
+            ticks = _Ticks(self.gaps[:size], self.repairs[:size], self.code[:size], self.looks[:size], begin)
+            self._set_aside(ticks, np.array([0]), np.array([size - 1]), np.array([begin]))
 
     def _flush_crowds(self) -> None:
         """Draw whose the collected ticks are, and hand the clusters over to be evaluated."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hasim.model.structure import AtLeast, Const, Expr, Var, walk
 
 Bools = NDArray[np.bool_]
+MANY = 24  # children from which on one call for all of them is quicker than one for each
 CELLS_MAX = 1 << 22  # of a table of states evaluated at once
 
 
@@ -35,18 +36,24 @@ class Program:
                 else:
                     place[node] = variables + len(order)
                     order.append(node)
-        self._steps = [(node.k, tuple(place[child] for child in node.children)) for node in order]
+        self._steps = [(node.k, _rows([place[child] for child in node.children], variables)) for node in order]
         self._results = [place[expr] for expr in exprs]
 
     def run(self, states: Bools) -> Bools:
         """The value of every expression in every column of states."""
-        count = states.shape[1]
-        values: list[Bools] = list(states)
+        steps: list[Bools] = []
+
+        def value(place: int) -> Bools:
+            return states[place] if place < self.variables else steps[place - self.variables]
+
         for k, children in self._steps:
-            values.append(_at_least(k, [values[child] for child in children]))
-        result = np.empty((len(self._results), count), dtype=np.bool_)
+            if isinstance(children, list):
+                steps.append(_at_least(k, [value(child) for child in children]))
+            else:
+                steps.append(np.asarray(states[children].sum(axis=0, dtype=np.int32) >= k))
+        result = np.empty((len(self._results), states.shape[1]), dtype=np.bool_)
         for row, place in enumerate(self._results):
-            result[row] = values[place] if place >= 0 else place == -2
+            result[row] = value(place) if place >= 0 else place == -2
         return result
 
     def weak_points(self) -> Bools:
@@ -75,6 +82,15 @@ class Program:
             states[b, np.arange(a.size)] = False
             found[:, a, b] = found[:, b, a] = ~self.run(states)
         return found
+
+
+def _rows(places: list[int], variables: int) -> list[int] | slice | NDArray[np.intp]:
+    """The places as they are, or for many variables an index that sums them in one call."""
+    if len(places) < MANY or max(places) >= variables:
+        return places
+    if places == list(range(places[0], places[0] + len(places))):
+        return slice(places[0], places[0] + len(places))
+    return np.array(places, dtype=np.intp)
 
 
 def _at_least(k: int, children: list[Bools]) -> Bools:

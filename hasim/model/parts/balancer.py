@@ -8,6 +8,7 @@ from pydantic import Field
 
 from hasim.model.failures import Failover
 from hasim.model.parts.part import Needs, Part
+from hasim.units import Count
 
 
 class Balancer(Part):
@@ -17,7 +18,7 @@ class Balancer(Part):
     """
 
     kind: Literal["balancer"] = "balancer"
-    replicas: int = Field(default=2, ge=1, le=99, description="Number of instances.")
+    replicas: Count = Field(default=2, ge=1, le=99, description="Number of instances.")
     to: Needs = Field(default={}, description="The parts it forwards to; it is down without them.")
     failover: Failover | None = Field(default=None, description="Takeover of the address; left out: instant.")
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from hasim.model.failures import Failover
 from hasim.model.parts.part import Part
+from hasim.units import Count
 
 
 class Elected(Part):
@@ -19,7 +20,7 @@ class Elected(Part):
     """
 
     kind: Literal["elected"] = "elected"
-    replicas: int = Field(ge=1, le=99, description="Number of candidates.")
+    replicas: Count = Field(ge=1, le=99, description="Number of candidates.")
     failover: Failover = Field(description="From the fall of the active member to the next one acting.")
 
     @property

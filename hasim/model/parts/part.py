@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from hasim.declared import Declared, shown
 from hasim.model.failures import Failover
+from hasim.units import Count
 
 Need = Literal["hard", "degraded", "local"]
 
@@ -59,7 +60,7 @@ class Part(Declared):
     spread: Literal["region", "zone", "rack", "host"] = Field(
         default="host", description="Level over which members are dealt out evenly."
     )
-    per_host: int = Field(default=1, ge=1, description="How many members may share a host.")
+    per_host: Count = Field(default=1, ge=1, description="How many members may share a host.")
     needs: Needs = Field(
         default={},
         description="Parts this one depends on: `hard` (down without), `degraded` (worse without), "

@@ -7,14 +7,15 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from hasim.model.parts.part import Part
+from hasim.units import Count
 
 
 class Pool(Part):
     """n replicas, any k of which carry the load."""
 
     kind: Literal["pool"] = "pool"
-    replicas: int = Field(ge=1, le=10_000, description="Number of replicas, 1 to 10 000.")
-    required: int = Field(default=1, ge=1, description="Replicas that must be up.")
+    replicas: Count = Field(ge=1, le=10_000, description="Number of replicas, 1 to 10 000.")
+    required: Count = Field(default=1, ge=1, description="Replicas that must be up.")
 
     @model_validator(mode="after")
     def _enough_replicas(self) -> Self:

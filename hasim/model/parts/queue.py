@@ -7,14 +7,15 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from hasim.model.parts.part import Part
+from hasim.units import Count
 
 
 class Queue(Part):
     """Workers that take tasks from a queue; the part is up while `required` of them are."""
 
     kind: Literal["queue"] = "queue"
-    workers: int = Field(ge=1, le=10_000, description="Number of workers.")
-    required: int = Field(default=1, ge=1, description="Workers that must be up.")
+    workers: Count = Field(ge=1, le=10_000, description="Number of workers.")
+    required: Count = Field(default=1, ge=1, description="Workers that must be up.")
 
     @model_validator(mode="after")
     def _enough_workers(self) -> Self:

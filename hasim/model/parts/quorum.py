@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from hasim.model.failures import Failover
 from hasim.model.parts.part import Part
+from hasim.units import Count
 
 
 class Quorum(Part):
@@ -18,8 +19,8 @@ class Quorum(Part):
     """
 
     kind: Literal["quorum"] = "quorum"
-    members: int = Field(ge=1, le=99, description="Number of voting members, 1 to 99.")
-    required: int | None = Field(default=None, ge=1, description="Members that must be up; left out: a majority.")
+    members: Count = Field(ge=1, le=99, description="Number of voting members, 1 to 99.")
+    required: Count | None = Field(default=None, ge=1, description="Members that must be up; left out: a majority.")
     failover: Failover | None = Field(
         default=None, description="The election after the leader's fall; left out: instant."
     )

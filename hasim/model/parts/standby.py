@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from hasim.model.failures import Failover
 from hasim.model.parts.part import Part
-from hasim.units import Share
+from hasim.units import Count, Share
 
 
 class Standby(Part):
@@ -19,7 +19,7 @@ class Standby(Part):
     """
 
     kind: Literal["standby"] = "standby"
-    members: int = Field(default=2, ge=2, le=99, description="Number of members, a pair unless said otherwise.")
+    members: Count = Field(default=2, ge=2, le=99, description="Number of members, a pair unless said otherwise.")
     mode: Literal["hot", "warm", "cold"] = Field(default="hot", description="How the waiting members age.")
     warm_rate: Share | None = Field(
         default=None, description="Ageing of a warm standby against the active one, 0 to 1."

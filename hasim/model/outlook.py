@@ -1,9 +1,10 @@
-"""How long an outage may last on average, at most: what an engine that has seen few of them must allow for."""
+"""What can be said of a system before it is played: how much will happen, and how long an outage may last."""
 
 from __future__ import annotations
 
 import math
 
+from hasim.errors import CannotModel
 from hasim.model.laws import Law
 from hasim.model.system import System
 
@@ -32,3 +33,22 @@ def longest_outage_mean(system: System) -> float:
 def residual_mean(law: Law) -> float:
     """Return the mean rest of a duration that somebody looks into at random, in seconds; at least its mean."""
     return law.mean * max(1.0, (1.0 + law.scv) / 2)
+
+
+def events_per_second(system: System) -> float:
+    """Return how many failures, repairs, bursts and window edges there are in a second, waiting apart."""
+    rate = sum(2 / (unit.life.mean + unit.down.mean) for unit in system.units if unit.life is not None)
+    rate += sum(2 * len(shock.victims) / shock.every.mean for shock in system.shocks)
+    return rate + sum(2 / window.every for window in system.windows)
+
+
+def refuse_endless(system: System, length_s: float, events_max: float, engine: str) -> None:
+    """Raise CannotModel if a history of this length has so many events that nobody would see its end."""
+    expected = events_per_second(system) * length_s
+    if expected > events_max:
+        raise CannotModel(
+            f"about {expected:.1g} events",
+            f"it takes up to {events_max:.0g}",
+            "play less time, or ask ha.solve",
+            engine,
+        )
