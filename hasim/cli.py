@@ -6,6 +6,7 @@ Answers go to standard output, everything else (progress, warnings about the inp
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -49,6 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (ModelError, CannotModel) as error:
         print(error, file=sys.stderr)
         sys.exit(WRONG_INPUT)
+    except OSError as error:
+        # The output cannot be written: a full disk, a pipe that nobody reads any more.
+        if not isinstance(error, BrokenPipeError):
+            print(f"cannot write the output: {error.strerror}", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)
     sys.exit(0)
 
 

@@ -256,7 +256,7 @@ def test_ctrl_c_prints_what_is_finished_and_ends_with_130() -> None:
 
 def test_ctrl_c_before_anything_is_finished_ends_with_130_and_no_traceback() -> None:
     process = subprocess.Popen(
-        [*HASIM, "simulate", "repair-crew", "--over", "1000000000y"],
+        [*HASIM, "simulate", "repair-crew", "--over", "15000000y"],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

@@ -209,5 +209,5 @@ def test_a_chain_beyond_bounds_is_refused_by_name() -> None:
         failures=failures,
         services={"s": ["p"]},
     )
-    with pytest.raises(ha.CannotModel, match="more than 60000 states"):
+    with pytest.raises(ha.CannotModel, match="more than 22222 states"):
         ha.solve(case)
