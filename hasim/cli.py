@@ -45,18 +45,26 @@ Start = Annotated[Literal["new", "steady"], typer.Option(help="Begin with all ne
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; wrong input ends in one clear message and exit code 2, never in a traceback."""
+    code: int | str | None = 0
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="hasim")
-    except (ModelError, CannotModel) as error:
-        print(error, file=sys.stderr)
-        sys.exit(WRONG_INPUT)
+        try:
+            app(args=None if arguments is None else list(arguments), prog_name="hasim")
+        except SystemExit as end:
+            code = end.code
+        except (ModelError, CannotModel) as error:
+            print(error, file=sys.stderr)
+            code = WRONG_INPUT
+        for stream in (sys.stdout, sys.__stdout__):
+            if stream is not None:
+                stream.flush()
     except OSError as error:
-        # The output cannot be written: a full disk, a pipe that nobody reads any more.
+        # The output cannot be written: a full disk, or a pipe that nobody reads any more, which is no error.
         if not isinstance(error, BrokenPipeError):
             print(f"cannot write the output: {error.strerror}", file=sys.stderr)
-        sys.stderr.flush()
-        os._exit(1)
-    sys.exit(0)
+        # What is still in the buffer must not be tried again at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+        code = 1
+    sys.exit(code)
 
 
 @app.command()
