@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 
 @dataclass(frozen=True, slots=True)
 class Var:
@@ -116,37 +113,6 @@ def substitute(expr: Expr, values: dict[int, bool]) -> Expr:
         else:
             done[node] = node
     return done[expr]
-
-
-def evaluate(expr: Expr, columns: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    """Evaluate on arrays: `columns[i]` holds the states of variable i, all of one shape; the result has that shape."""
-    done: dict[Expr, NDArray[np.bool_]] = {}
-    shape = columns[0].shape if len(columns) else ()
-    for node in walk(expr):
-        if isinstance(node, Var):
-            done[node] = columns[node.index]
-        elif isinstance(node, Const):
-            done[node] = np.full(shape, node.value)
-        else:
-            done[node] = _count(node, [done[child] for child in node.children])
-    return done[expr]
-
-
-def _count(node: AtLeast, children: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    if node.k == len(children):
-        result = children[0].copy()
-        for child in children[1:]:
-            result &= child
-        return result
-    if node.k == 1:
-        result = children[0].copy()
-        for child in children[1:]:
-            result |= child
-        return result
-    total = np.zeros(children[0].shape, dtype=np.int32)
-    for child in children:
-        total += child
-    return total >= node.k
 
 
 def holds(expr: Expr, state: Sequence[bool]) -> bool:

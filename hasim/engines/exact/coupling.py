@@ -90,9 +90,7 @@ def _components(system: System, reach: tuple[set[int], set[int], set[int]]) -> l
     for switch in sorted(switches):
         ties.append(_stand_on(system, switch))
     ties.extend(list(system.shocks[number].victims) for number in sorted(shocks))
-    for field in ("crew", "spares"):
-        for name in (*system.crews, *system.spares):
-            ties.append([unit for unit in sorted(units) if getattr(system.units[unit], field) == name])
+    ties.extend([unit for unit in users if unit in units] for users in _tied(system).values())
     for tie in ties:
         join(tie)
     tied = {unit for tie in ties for unit in tie}

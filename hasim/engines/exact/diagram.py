@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from dd.autoref import BDD
-from numpy.typing import NDArray
 
 from hasim.engines.exact.blocks import Block
 from hasim.errors import CannotModel
@@ -127,8 +125,3 @@ def variable_order(system: System) -> list[int]:
 
 def _paths(system: System) -> Sequence[tuple[str, ...]]:
     return list(system.cluster.topology.paths().values())
-
-
-def as_chances(up: NDArray[np.float64], down: NDArray[np.float64], which: Sequence[int]) -> dict[int, tuple[Any, Any]]:
-    """Chances of some variables from vectors over all variables."""
-    return {i: (float(up[i]), float(down[i])) for i in which}

@@ -72,10 +72,6 @@ def _belongs(system: System, up: Expr) -> Membership:
     return belongs
 
 
-def _values(chain: Chain, face: int) -> dict[int, bool]:
-    return {variable: bool(face >> bit & 1) for bit, variable in enumerate(chain.variables)}
-
-
 def _line(system: System, values: dict[int, bool]) -> list[bool]:
     return [values.get(i, True) for i in range(system.variables)]
 

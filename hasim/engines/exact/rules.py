@@ -39,7 +39,6 @@ class Rules:
         self.shocks = [system.shocks[i] for i in belongs.shocks]
         for shock in self.shocks:
             _exponential(shock.every, f"the burst {shock.name}")
-        self.crews = [name for name in system.crews if any(unit.crew == name for unit in self.units)]
         self.stocks = [name for name in system.spares if any(unit.spares == name for unit in self.units)]
         self.restock = [_restock_works(name, system.spares[name].restock) for name in self.stocks]
         self.variables = (*belongs.units, *(switch.led for switch in self.switches))

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import hasim as ha
 from hasim.engines.exact.diagram import Diagram
+from hasim.engines.montecarlo.program import Program
 from hasim.model.cuts import minimal_cuts
-from hasim.model.structure import AtLeast, Expr, Var, at_least, evaluate, holds, substitute, variables
+from hasim.model.structure import AtLeast, Expr, Var, at_least, holds, substitute, variables
 from hasim.model.system import compile_system
 
 UNITS = 6
@@ -73,8 +74,8 @@ def test_a_bound_on_the_order_keeps_every_smaller_cut(expr: Expr, order: int) ->
 @given(expressions(), st.dictionaries(st.integers(0, UNITS - 1), st.booleans(), max_size=3))
 @settings(max_examples=150, deadline=None)
 def test_the_three_ways_to_evaluate_agree(expr: Expr, fixed: dict[int, bool]) -> None:
-    columns = [np.array(column) for column in zip(*STATES, strict=True)]
-    assert evaluate(expr, columns).tolist() == [holds(expr, state) for state in STATES]
+    columns = np.array(STATES, dtype=np.bool_).T
+    assert Program([expr], UNITS).run(columns)[0].tolist() == [holds(expr, state) for state in STATES]
     rest = substitute(expr, fixed)
     assert not set(variables(rest)) & set(fixed)
     for state in STATES:
