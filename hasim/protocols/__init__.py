@@ -1,0 +1,1 @@
+"""Pure protocols: machines that hear events and ask for effects, with no clock, chance or network of their own."""

@@ -1,0 +1,107 @@
+"""The log of a member: entries after the last snapshot, what is committed, and what is on its way to the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hasim.protocols.raft.messages import Entry, Snapshot
+
+
+class Log:
+    """Entries from `first` on, with the snapshot that stands for everything before.
+
+    `commit` and `applied` are indexes; `unsaved` is the first index that the disk does not have in this form.
+    """
+
+    __slots__ = ("applied", "commit", "entries", "first", "snapshot", "unsaved")
+
+    def __init__(self, snapshot: Snapshot, entries: Iterable[Entry] = (), commit: int = 0) -> None:
+        """Start from what was saved."""
+        self.snapshot = snapshot
+        self.entries = list(entries)
+        self.first = self.entries[0].index if self.entries else snapshot.index + 1
+        self.commit = max(commit, snapshot.index)
+        self.applied = snapshot.index
+        self.unsaved = self.last + 1
+
+    @property
+    def last(self) -> int:
+        """Index of the last entry."""
+        return self.first + len(self.entries) - 1
+
+    @property
+    def last_term(self) -> int:
+        """Term of the last entry."""
+        return self.entries[-1].term if self.entries else self.snapshot.term
+
+    def term(self, index: int) -> int | None:
+        """Term of the entry at an index; None where the log does not reach, on either side."""
+        place = index - self.first
+        if 0 <= place < len(self.entries):
+            return self.entries[place].term
+        if index == self.snapshot.index:
+            return self.snapshot.term
+        return 0 if index == 0 else None
+
+    def slice(self, start: int, bytes_max: int) -> tuple[Entry, ...]:
+        """Entries from `start` on, as many as fit in a message, but at least one if there is one."""
+        entries = self.entries
+        found = entries[start - self.first :] if start > self.first else entries
+        if not found:
+            return ()
+        total = 0
+        for count, entry in enumerate(found):
+            total += entry.size
+            if total > bytes_max and count:
+                return tuple(found[:count])
+        return tuple(found)
+
+    def up_to_date(self, last_index: int, last_term: int) -> bool:
+        """Whether a candidate with such a last entry knows at least as much as this log (5.4.1)."""
+        mine = self.last_term
+        return last_term > mine or (last_term == mine and last_index >= self.last)
+
+    def add(self, entry: Entry) -> None:
+        """Put one entry at the end: a leader's own."""
+        assert entry.index == self.last + 1, f"entry {entry.index} after {self.last}"
+        self.unsaved = min(self.unsaved, entry.index)
+        self.entries.append(entry)
+
+    def merge(self, entries: tuple[Entry, ...]) -> int | None:
+        """Take in what a leader sent, from the first conflict on (5.3); the index of that, None if all was there."""
+        for place, entry in enumerate(entries):
+            if self.term(entry.index) == entry.term or entry.index <= self.snapshot.index:
+                continue
+            assert entry.index > self.commit, f"entry {entry.index} conflicts below the commit index {self.commit}"
+            del self.entries[entry.index - self.first :]
+            self.entries.extend(entries[place:])
+            self.unsaved = min(self.unsaved, entry.index)
+            return entry.index
+        return None
+
+    def conflict(self, index: int, term: int) -> tuple[int, int]:
+        """The last index up to `index` whose term is at most `term`, with its term: where to look next.
+
+        Skipping whole terms needs one probe a term rather than one an entry (5.3, last part).
+        """
+        index = min(index, self.last)
+        while index > 0:
+            mine = self.term(index)
+            if mine is None or mine <= term:
+                return index, mine or 0
+            index -= 1
+        return 0, 0
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Throw everything away for a snapshot from the leader."""
+        self.snapshot, self.entries, self.first = snapshot, [], snapshot.index + 1
+        self.commit = self.applied = snapshot.index
+        self.unsaved = self.first
+
+    def compact(self, snapshot: Snapshot, keep: int) -> None:
+        """Let a snapshot of the applied state stand for the log, keeping the last `keep` entries before it."""
+        self.snapshot = snapshot
+        upto = snapshot.index - keep
+        if upto >= self.first:
+            del self.entries[: upto - self.first + 1]
+            self.first = upto + 1

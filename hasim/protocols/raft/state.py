@@ -1,0 +1,145 @@
+"""The state of a member while it runs, and the small acts that everything else is made of."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from hasim.machine import Announce, CancelTimer, Draw, Effect, Save, Send, SetTimer
+from hasim.protocols.raft.config import Continuous, RaftConfig, Ticks
+from hasim.protocols.raft.log import Log
+from hasim.protocols.raft.membership import Membership, Name
+from hasim.protocols.raft.messages import ENTRY_BYTES, Entry, Message, Snapshot
+from hasim.protocols.raft.progress import Progress
+from hasim.protocols.raft.saved import Record, Saved
+
+Role = Literal["follower", "pre-candidate", "candidate", "leader"]
+
+
+class State:
+    """Everything a running member knows. Only `term`, `vote` and the log survive a crash."""
+
+    def __init__(self, config: RaftConfig, saved: Saved | None) -> None:
+        """Boot from what the disk holds."""
+        saved = saved or Saved()
+        snapshot = saved.snapshot or config.genesis
+        self.config = config
+        self.name: Name = config.name
+        self.ticks: Ticks | None = config.timing if isinstance(config.timing, Ticks) else None
+        self.now = 0.0
+
+        self.term = max(saved.term, snapshot.term)
+        self.vote = saved.vote
+        self.log = Log(snapshot, saved.entries, saved.commit)
+        self.members: Membership = snapshot.members
+
+        self.role: Role = "follower"
+        self.leader: Name | None = None
+        self.votes: dict[Name, bool] = {}
+        self.elapsed = 0  # ticks since the election timer was last restarted; a leader counts towards its next check
+        self.timeout = 0  # ticks, drawn
+        self.heard = -1e18  # when the leader was last heard from: the lease rule of continuous time
+
+        self.progress: dict[Name, Progress] = {}
+        self.change_index = 0  # no further change of membership before this index is applied
+        self.transferee: Name | None = None
+        self.reads = Reads()
+        self.confirmed: list[tuple[str, int]] = []  # reads of this member that may go on: (ref, index to apply first)
+
+        self.asks: list[Effect] = []  # timers, chance, facts: at once
+        self.sends: list[Effect] = []  # a leader's leave while its disk works, everybody else's afterwards
+        self.after: list[Effect] = []  # answers that promise what has been saved
+        self.hard = (self.term, self.vote)  # as saved
+        self.saved_commit = self.log.commit
+        self.new_snapshot: tuple[Snapshot, int | None] | None = None
+
+    # ---------------------------------------------------------------------------------------- small acts
+
+    def send(self, to: Name, message: Message, size: int = ENTRY_BYTES) -> None:
+        """Send what promises nothing."""
+        self.sends.append(Send(to, message, size))
+
+    def promise(self, to: Name, message: Message) -> None:
+        """Send, to another or to oneself, what must not be said before the disk has it: votes and acknowledgements."""
+        self.after.append(Send(to, message, ENTRY_BYTES))
+
+    def announce(self, kind: str, **detail: Any) -> None:
+        """State a fact."""
+        self.asks.append(Announce(kind, detail))
+
+    def promotable(self) -> bool:
+        """Whether this member may campaign: learners and strangers may not."""
+        return self.name in self.members.voters or self.name in self.members.leaving
+
+    def in_lease(self) -> bool:
+        """Whether a leader was heard from so recently that nobody else is to be voted for (4.2.3; etcd's rule)."""
+        if self.leader is None:
+            return False
+        if self.ticks is not None:
+            return self.elapsed < self.ticks.election
+        return self.role == "leader" or self.now - self.heard < self.config.timing.election_timeout
+
+    def restart_timer(self) -> None:
+        """Begin the election timeout again: with ticks the same one, in continuous time a new one."""
+        self.elapsed = 0
+        timing = self.config.timing
+        if isinstance(timing, Continuous) and self.role != "leader" and self.promotable():
+            self.asks.append(SetTimer("election", timing.low, timing.high))
+
+    def redraw_timeout(self) -> None:
+        """Draw another election timeout; only ticks keep one from reset to reset."""
+        if self.ticks is not None:
+            self.asks.append(Draw("election", self.ticks.election, 2 * self.ticks.election - 1))
+
+    def cancel(self, timer: str) -> None:
+        """Void a timer."""
+        self.asks.append(CancelTimer(timer))
+
+    def append(self, data: Any, size: int) -> Entry:
+        """Add an entry of the current term to one's own log."""
+        entry = Entry(self.term, self.log.last + 1, data, size)
+        self.log.add(entry)
+        if self.config.log_facts:
+            self.announce("appended", first=entry.index, entries=((entry.term, entry.data),))
+        return entry
+
+    # ---------------------------------------------------------------------------------------- collecting
+
+    def collect(self) -> list[Effect]:
+        """The effects of this step, in order, with a save where something must survive."""
+        save = self._save()
+        if save is None and not self.after:
+            effects = self.asks + self.sends if self.asks else self.sends
+        else:
+            middle = [] if save is None else [save]
+            if self.role == "leader":
+                effects = [*self.asks, *self.sends, *middle, *self.after]
+            else:
+                effects = [*self.asks, *middle, *self.sends, *self.after]
+        self.asks, self.sends, self.after = [], [], []
+        return effects
+
+    def _save(self) -> Save | None:
+        log = self.log
+        hard = (self.term, self.vote)
+        fresh = log.unsaved <= log.last
+        if not fresh and hard == self.hard and self.new_snapshot is None and log.commit == self.saved_commit:
+            return None
+        entries = tuple(log.entries[log.unsaved - log.first :]) if fresh else ()
+        snapshot, keep = self.new_snapshot or (None, None)
+        # A commit index alone is not worth a wait: the log can tell it again (etcd's MustSync).
+        sync = fresh or hard != self.hard or (snapshot is not None and keep is None)
+        self.hard, self.saved_commit, self.new_snapshot = hard, log.commit, None
+        log.unsaved = log.last + 1
+        size = sum(entry.size + ENTRY_BYTES for entry in entries)
+        return Save(Record(self.term, self.vote, log.commit, entries, snapshot, keep), sync, size)
+
+
+class Reads:
+    """Linearizable reads that wait for a leader's confirmation (etcd's read_only.go)."""
+
+    __slots__ = ("early", "pending", "ticket")
+
+    def __init__(self) -> None:
+        self.ticket = 0  # the last one handed out
+        self.pending: dict[int, tuple[Name, str, int, dict[Name, bool]]] = {}  # ticket: who, ref, index, acks
+        self.early: list[tuple[Name, str]] = []  # asked for before anything of the leader's term was committed
