@@ -4,7 +4,9 @@ Models     load loads models Cluster Scenario Service SLO Topology
 Parts      Quorum Pool Balancer Elected Standby Queue Unit Part
 Failures   Failure Restart Failover Crew Spares Burst Maintenance preset presets
 Laws       Exponential Weibull Lognormal Gamma Fixed Uniform Mixture Empirical
-Faults     Crash
+Faults     Crash Pause PowerLoss Partition OneWay CutLink SlowLink Loss Duplicate SlowDisk DiskStall DiskFull
+           ClockSkew ClockJump
+Protocols  Raft Etcd Workload
 Verbs      solve estimate simulate plot_downtime plot_blame timeline
 Results    Solution Sample Run Estimate
 Units      s h
@@ -23,15 +25,33 @@ from hasim.errors import CannotModel, ModelError
 
 if TYPE_CHECKING:
     from hasim.engines.des import simulate
+    from hasim.engines.des.etcdctl import Etcd
+    from hasim.engines.des.workload import Workload
     from hasim.engines.exact import solve
     from hasim.engines.montecarlo import estimate
-    from hasim.faults import Crash
+    from hasim.faults import (
+        ClockJump,
+        ClockSkew,
+        Crash,
+        CutLink,
+        DiskFull,
+        DiskStall,
+        Duplicate,
+        Loss,
+        OneWay,
+        Partition,
+        Pause,
+        PowerLoss,
+        SlowDisk,
+        SlowLink,
+    )
     from hasim.model.cluster import Cluster
     from hasim.model.failures import Burst, Crew, Failover, Failure, Maintenance, Restart, Spares
     from hasim.model.laws import Empirical, Exponential, Fixed, Gamma, Lognormal, Mixture, Uniform, Weibull
     from hasim.model.load import load, loads
     from hasim.model.parts import Balancer, Elected, Part, Pool, Queue, Quorum, Standby, Unit
     from hasim.model.presets import preset, presets
+    from hasim.model.raft import Raft
     from hasim.model.scenario import Scenario
     from hasim.model.service import SLO, Service
     from hasim.model.shelf import model_names as models
@@ -45,9 +65,26 @@ __version__ = "0.1.0"
 # Where each name lives; modules are imported when a name is first asked for, so that `import hasim` costs little.
 _HOMES = {
     "hasim.engines.des": ["simulate"],
+    "hasim.engines.des.etcdctl": ["Etcd"],
+    "hasim.engines.des.workload": ["Workload"],
     "hasim.engines.exact": ["solve"],
     "hasim.engines.montecarlo": ["estimate"],
-    "hasim.faults": ["Crash"],
+    "hasim.faults": [
+        "ClockJump",
+        "ClockSkew",
+        "Crash",
+        "CutLink",
+        "DiskFull",
+        "DiskStall",
+        "Duplicate",
+        "Loss",
+        "OneWay",
+        "Partition",
+        "Pause",
+        "PowerLoss",
+        "SlowDisk",
+        "SlowLink",
+    ],
     "hasim.model.cluster": ["Cluster"],
     "hasim.model.failures": ["Burst", "Crew", "Failover", "Failure", "Maintenance", "Restart", "Spares"],
     "hasim.model.laws": [
@@ -63,6 +100,7 @@ _HOMES = {
     "hasim.model.load": ["load", "loads"],
     "hasim.model.parts": ["Balancer", "Elected", "Part", "Pool", "Queue", "Quorum", "Standby", "Unit"],
     "hasim.model.presets": ["preset", "presets"],
+    "hasim.model.raft": ["Raft"],
     "hasim.model.scenario": ["Scenario"],
     "hasim.model.service": ["SLO", "Service"],
     "hasim.model.shelf": ["models"],
@@ -78,30 +116,45 @@ __all__ = [
     "Balancer",
     "Burst",
     "CannotModel",
+    "ClockJump",
+    "ClockSkew",
     "Cluster",
     "Crash",
     "Crew",
+    "CutLink",
+    "DiskFull",
+    "DiskStall",
+    "Duplicate",
     "Elected",
     "Empirical",
     "Estimate",
+    "Etcd",
     "Exponential",
     "Failover",
     "Failure",
     "Fixed",
     "Gamma",
     "Lognormal",
+    "Loss",
     "Maintenance",
     "Mixture",
     "ModelError",
+    "OneWay",
     "Part",
+    "Partition",
+    "Pause",
     "Pool",
+    "PowerLoss",
     "Queue",
     "Quorum",
+    "Raft",
     "Restart",
     "Run",
     "Sample",
     "Scenario",
     "Service",
+    "SlowDisk",
+    "SlowLink",
     "Solution",
     "Spares",
     "Standby",
@@ -109,6 +162,7 @@ __all__ = [
     "Uniform",
     "Unit",
     "Weibull",
+    "Workload",
     "estimate",
     "h",
     "load",

@@ -129,10 +129,11 @@ class Announce(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Answer what a client proposed under this reference."""
+    """Answer what a client proposed under this reference, in order with what is sent; or at once, past a busy disk."""
 
     ref: str
     result: Any
+    at_once: bool = False
 
 
 class Exit(NamedTuple):

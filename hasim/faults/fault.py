@@ -2,18 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from hasim.faults.delays import Delays
+from hasim.faults.verdict import Rule
+
 Script = Generator[float, None, None]
+
+Held = AbstractContextManager[object]
+"""Something that lasts as long as a `with` block: entered when it begins, left when it heals."""
 
 
 class World(Protocol):
-    """What a fault may do to a simulated cluster."""
+    """What a fault may do to a simulated cluster.
 
-    def held_down(self, target: str, why: str) -> AbstractContextManager[None]:
-        """Keep a unit, host, domain, member or part down for as long as the context lasts."""
+    What is held lasts as long as its `with` block and then heals. The world remembers for each whether
+    it made a difference to anything, and the run says so if it made none.
+    """
+
+    @property
+    def transport(self) -> str:
+        """How the nodes talk: "tcp", in streams that send again what gets lost, or "udp", each message for itself."""
+
+    def nodes_in(self, names: Collection[str]) -> Collection[str]:
+        """The nodes that run a protocol and stand in these hosts, domains, parts or are these members, in order."""
+
+    def held_down(self, target: str, why: str) -> Held:
+        """Keep a unit, host, domain, member or part down; a process that runs there dies and its disk survives."""
+
+    def powered_off(self, targets: Collection[str]) -> Held:
+        """Keep these down from one instant on; what a disk had not synced is lost."""
+
+    def paused(self, node: str) -> Held:
+        """Stop a node from doing anything, while messages to it queue and timers run out unseen (SIGSTOP)."""
+
+    def rule(self, rule: Rule) -> Held:
+        """Ask this rule about every message between nodes."""
+
+    def slow_disk(self, node: str, extra: Delays) -> Held:
+        """Lengthen every sync of a node's disk by a delay drawn from a law."""
+
+    def stalled_disk(self, node: str) -> Held:
+        """Let no sync of a node's disk end."""
+
+    def full_disk(self, node: str) -> Held:
+        """Let every synced write to a node's disk fail."""
+
+    def clock_rate(self, node: str, rate: float) -> Held:
+        """Let a node's clock pass `rate` seconds a second; what it gained or lost stays when it heals."""
+
+    def jump_clock(self, node: str, by: float) -> Held:
+        """Set a node's clock forward by so many seconds (back if negative), and put it right when it heals."""
 
 
 class Fault(Protocol):

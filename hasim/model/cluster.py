@@ -109,6 +109,7 @@ class Cluster(Declared):
                 notes.append(f"{name} never fails by itself: no failures are declared for it")
             if part.count > 1 and hasattr(part, "failover") and part.switch is None:
                 notes.append(f"{name} fails over in no time: no failover is declared for it")
+            notes += [f"{name}: {note}" for note in part.assumptions()]
         return notes
 
     # Ways to make another one from this one.

@@ -24,12 +24,13 @@ from dataclasses import dataclass, field
 
 from hasim.model.cluster import PROCESS, Cluster
 from hasim.model.failures import Crew, Failover, Failure, Restart, Spares, down_law
-from hasim.model.laws import Law
+from hasim.model.laws import Exponential, Law
 from hasim.model.parts import Part
 from hasim.model.placement import place
 from hasim.model.service import SLO, Up
 from hasim.model.structure import Expr, Var, all_of, any_of, at_least
 from hasim.model.topology import LEVELS
+from hasim.units import s
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Switch:
     failover: Failover
     resumes: bool
     regains_at_once: bool
+    in_stages: Law | None = None  # for engines that need stages, where `takes` is known by its table only
 
 
 @dataclass(frozen=True)
@@ -314,7 +316,10 @@ class _Assembly:
         part = self.cluster.parts[name]
         assert part.switch is not None
         members = tuple(standing[member] for member in self.cluster.members()[name])
-        return Switch(name, led, members, part.enough, part.switch, part.RESUMES, part.REGAINS_AT_ONCE)
+        in_stages = None
+        if getattr(part, "raft", None) is not None:
+            in_stages = Exponential(mean=s(part.switch.takes.mean))
+        return Switch(name, led, members, part.enough, part.switch, part.RESUMES, part.REGAINS_AT_ONCE, in_stages)
 
 
 def _switches(part: Part) -> bool:

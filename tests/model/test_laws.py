@@ -16,6 +16,7 @@ from scipy.integrate import quad
 
 from hasim.errors import CannotModel, ModelError
 from hasim.model.laws import (
+    Election,
     Empirical,
     Exponential,
     Fixed,
@@ -53,13 +54,15 @@ STEPPED: dict[str, Law] = {
     "restart or repair": Mixture(parts=[(0.8, Fixed(value="10s")), (0.2, Exponential(mean="1h"))]),
     "mixture of fixed": Mixture(parts=[(0.25, Fixed(value="0s")), (0.5, {"fixed": "1s"}), (0.25, {"fixed": "9s"})]),
 }
-LAWS_TRIED = {**SMOOTH, **STEPPED}
+SAMPLED: dict[str, Law] = {"election": Election(members=3, pre_vote=False)}
+LAWS_TRIED = {**SMOOTH, **STEPPED, **SAMPLED}
 DRAWS = 20_000
 # Dvoretzky-Kiefer-Wolfowitz-Massart: P[sup |F_n - F| > d] <= 2 exp(-2 n d²) for every law. With 1e-8 a test,
 # the whole file fails by chance less than once in a million runs.
 FARTHEST = math.sqrt(math.log(2 / 1e-8) / (2 * DRAWS))
 
 every_law = pytest.mark.parametrize("law", LAWS_TRIED.values(), ids=LAWS_TRIED.keys())
+few_steps = pytest.mark.parametrize("law", {**SMOOTH, **STEPPED}.values(), ids={**SMOOTH, **STEPPED}.keys())
 smooth_law = pytest.mark.parametrize("law", SMOOTH.values(), ids=SMOOTH.keys())
 
 
@@ -104,7 +107,7 @@ def test_mean_of_draws_is_the_mean(law: Law) -> None:
     assert abs(drawn.mean() - law.mean) <= 6 * law.mean * math.sqrt(law.scv / drawn.size) + 1e-12 * law.mean
 
 
-@every_law
+@few_steps
 def test_length_biased_draws_have_the_density_x_f_over_mean(law: Law) -> None:
     points = np.unique(law.quantile(np.linspace(0.02, 0.99, 40)))
     # ∫0^t x f(x) dx = ∫0^t S - t S(t), up to and including an atom at t
@@ -113,7 +116,7 @@ def test_length_biased_draws_have_the_density_x_f_over_mean(law: Law) -> None:
     assert gap(drawn, points, exact) < FARTHEST
 
 
-@every_law
+@few_steps
 def test_residual_draws_have_the_density_survival_over_mean(law: Law) -> None:
     points = np.unique(law.quantile(np.linspace(0.02, 0.99, 40)))
     drawn = law.residual(np.random.default_rng(4), DRAWS)
@@ -328,6 +331,10 @@ READ = [
         {"mixture": [{"weight": "55%", "law": "1s"}, {"weight": 0.45, "law": {"fixed": "2s"}}]},
         Mixture(parts=[(0.55, Exponential(mean="1s")), (0.45, Fixed(value="2s"))]),
     ),
+    (
+        {"election": {"members": 3, "pre_vote": False, "latency": "10ms"}},
+        Election(members=3, pre_vote=False, latency="10ms"),
+    ),
     ({"empirical": {"data": ["10s", "2m"], "source": "x"}}, Empirical.measured([10.0, 120.0], source="x")),
 ]
 
@@ -390,6 +397,14 @@ REFUSED = [
     ({"total": [30]}, "total[0]: got 30; a duration needs a unit"),
     ({"total": []}, "total"),
     ({"empirical": ["30s"]}, "empirical: got ['30s']; the empirical law takes a mapping of data, source"),
+    ({"election": "1s"}, "election: got '1s'; the election law takes a mapping of members, down, heartbeat"),
+    ({"election": {}}, "election.members: is missing"),
+    ({"election": {"members": 2}}, "election.members: got 2; give a whole number from 3 to 9"),
+    ({"election": {"members": 3, "down": 2}}, "election: down: got 2 of 3 members; the leader is down, and 2 must be"),
+    ({"election": {"members": 3, "election_timeout": "400ms"}}, "it is at least five times the heartbeat of 100 ms"),
+    ({"election": {"members": 3, "prevote": True}}, "election.prevote: unknown key; "),
+    ({"election": {"members": 3, "pre_vote": "no"}}, "election.pre_vote: got 'no'; give true or false"),
+    ({"election": {"members": 3, "latency": 3}}, "election.latency: got 3; a duration needs a unit"),
     ({"empirical": {"data": []}}, "an empirical law needs at least one duration"),
     ({"empirical": {"data": ["1s", 2]}}, "empirical.data: value 2: got 2; a duration needs a unit"),
     ({"empirical": {"data": ["0s"]}}, "all durations are zero; write {fixed: 0s}"),

@@ -19,6 +19,7 @@ from hasim.engines.des.draws import draws
 from hasim.engines.des.gates import Gates
 from hasim.engines.des.history import History, turned
 from hasim.engines.des.holds import Hold, NamedHold, UnitHold
+from hasim.engines.des.raft_role import RaftRole
 from hasim.engines.des.roles import Role
 from hasim.errors import ModelError, nearest
 from hasim.model.laws import Law
@@ -36,7 +37,7 @@ class LiveCluster:
     """A cluster at one instant of a run; everything is up at first.
 
     `holds` gives the variable that scripted faults turn for each thing they may hold down. `pulse` is called
-    now and then, for whoever wants to show how far the run is.
+    now and then, for whoever wants to show how far the run is. With `protocols`, parts that declare one play it.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class LiveCluster:
         streams: Streams,
         holds: dict[str, int] | None = None,
         pulse: Callable[[], None] | None = None,
+        protocols: bool = True,
     ) -> None:
         """Wire the gates, then everything that listens to them."""
         self.env = env
@@ -62,7 +64,7 @@ class LiveCluster:
         self._instants: list[array[float] | None] = []
         self._within = 0  # depth of `instant` blocks
         self._forced: dict[int, UnitHold] = {}  # units that are held down, and what holds them
-        self.unsettled: dict[str, Role] = {}  # roles among whose members something changed
+        self.unsettled: dict[str, Role | RaftRole] = {}  # roles among whose members something changed
         self._turned: dict[tuple[str, str], int] = {}  # parts and services that turned, with their nodes
         self._suffering: dict[str, Causes] = {}  # services that are down, or have just come up
         self._holds: dict[str, Hold] = {}
@@ -75,7 +77,10 @@ class LiveCluster:
         }
         self.nodes = self._watch_everything()
         members = system.cluster.members()
-        self.roles = [Role(self, switch, members[switch.part]) for switch in system.switches]
+        self.roles: list[Role | RaftRole] = []
+        for switch in system.switches:
+            plays = protocols and getattr(system.cluster.parts[switch.part], "raft", None) is not None
+            self.roles.append((RaftRole if plays else Role)(self, switch, members[switch.part]))
         self.held = holds or {}
 
     # Building.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TYPE_CHECKING, NoReturn
 
 from hasim.engines.des.clocks import Steps
-from hasim.errors import ModelError
-from hasim.faults import Fault, Script
+from hasim.engines.des.raft_role import RaftRole
+from hasim.engines.des.world import Touch, World
+from hasim.errors import CannotModel, ModelError
+from hasim.faults import Delays, Fault, Rule, Script
 
 if TYPE_CHECKING:
     from hasim.engines.des.live import LiveCluster
+
+Held = AbstractContextManager[None]
 
 
 class FaultPort:
@@ -31,14 +35,96 @@ class FaultPort:
     def held_down(self, target: str, why: str) -> Iterator[None]:
         """Keep a unit, host, domain, member or part down for as long as the context lasts."""
         hold = self.live.hold(target)
-        if not self.begun:
-            self.begun = True
-            self.live.note("fault begun", self.subject, {"fault": self.kind, "why": why})
+        self._begin({"why": why})
         hold.close_on(self)
         try:
             yield
         finally:
             hold.let_go(self)
+
+    @contextmanager
+    def powered_off(self, targets: Collection[str]) -> Iterator[None]:
+        """Keep all of these down from one instant on; where no protocol runs, no disk has anything to lose."""
+        with ExitStack() as held:
+            for role in self._playing():
+                held.enter_context(role.without_power(targets))
+            with self.live.instant():
+                for target in targets:
+                    held.enter_context(self.held_down(target, "power loss"))
+            yield
+
+    # The other verbs act on the nodes of a protocol.
+
+    @property
+    def transport(self) -> str:
+        """How the nodes talk."""
+        return self._roles()[0].etcd.world.transport
+
+    def nodes_in(self, names: Collection[str]) -> tuple[str, ...]:
+        """The members that run a protocol and are called so, or stand in a host, domain or part that is."""
+        return tuple(member for role in self._roles() for member in role.members_in(names))
+
+    def rule(self, rule: Rule) -> Held:
+        """Ask this rule about every message, in all protocols."""
+        return self._during([role.etcd.world.rule(rule) for role in self._roles()])
+
+    def paused(self, node: str) -> Held:
+        """Stop a process while messages to it queue."""
+        return self._during([self._world(node).paused(node)])
+
+    def slow_disk(self, node: str, extra: Delays) -> Held:
+        """Lengthen every sync of a node's disk."""
+        return self._during([self._world(node).slow_disk(node, extra)])
+
+    def stalled_disk(self, node: str) -> Held:
+        """Let no sync of a node's disk end."""
+        return self._during([self._world(node).stalled_disk(node)])
+
+    def full_disk(self, node: str) -> Held:
+        """Let every write to a node's disk fail."""
+        return self._during([self._world(node).full_disk(node)])
+
+    def clock_rate(self, node: str, rate: float) -> Held:
+        """Let a node's clock run so many times as fast."""
+        return self._during([self._world(node).clock_rate(node, rate)])
+
+    def jump_clock(self, node: str, by: float) -> Held:
+        """Set a node's clock forward, or back."""
+        return self._during([self._world(node).jump_clock(node, by)])
+
+    @contextmanager
+    def _during(self, verbs: Sequence[AbstractContextManager[Touch]]) -> Iterator[None]:
+        """Do something to the world for a while, and see whether it made a difference."""
+        self._begin({})
+        with ExitStack() as held:
+            touches = [held.enter_context(verb) for verb in verbs]
+            try:
+                yield
+            finally:
+                self.touched = self.touched or any(touch.touched for touch in touches)
+
+    def _world(self, node: str) -> World:
+        return next(role.etcd.world for role in self._roles() if node in role.etcd.world.nodes)
+
+    def _roles(self) -> list[RaftRole]:
+        """The quorums that play a protocol."""
+        return self._playing() or self._needs_nodes()
+
+    def _playing(self) -> list[RaftRole]:
+        return [role for role in self.live.roles if isinstance(role, RaftRole)]
+
+    def _begin(self, more: dict[str, str]) -> None:
+        if not self.begun:
+            self.begun = True
+            self.live.note("fault begun", self.subject, {"fault": self.kind, **more})
+
+    def _needs_nodes(self) -> NoReturn:
+        raise CannotModel(
+            str(self),
+            "it acts on the nodes of a protocol, and the cluster has none",
+            "give the quorum `raft: {}`, or use ha.Crash",
+            "simulate",
+        )
 
     def play(self) -> Steps:
         """Run the script, from time zero."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from simpy import Environment
-
 from hasim.engines.des.calendar import start_calendar
 from hasim.engines.des.clocks import start_clocks
 from hasim.engines.des.figures import down_by_name, gaps_by_part, service_figures
 from hasim.engines.des.live import LiveCluster
+from hasim.engines.des.raft_role import settling_time
 from hasim.engines.des.scripts import FaultPort
 from hasim.engines.des.shocks import start_shocks
+from hasim.engines.des.world import LeapingEnvironment
 from hasim.errors import ModelError, nearest
 from hasim.faults import Fault
 from hasim.model.cluster import Cluster
@@ -40,6 +40,7 @@ def simulate(
     seed: int | None = None,
     start: Start = "new",
     *,
+    protocols: bool = True,
     level: float = 0.95,
     progress: Progress | None = None,
 ) -> Run:
@@ -47,8 +48,10 @@ def simulate(
 
     `over` is how long. The history begins with everything new and the calendar on its first page, or
     somewhere in the long run (`start="steady"`). `seed` makes it repeatable; without one, the run says which
-    it drew. `level` is that of the intervals. `progress(done, total)`, in simulated seconds, is called now
-    and then. Ctrl-C ends the history where it is, and what happened up to then is returned.
+    it drew. Quorums that declare `raft` play it, message by message; without `protocols` their elections are drawn
+    from the same law as in the other engines, which is faster. `level` is that of the intervals.
+    `progress(done, total)`, in simulated seconds, is called now and then. Ctrl-C ends the history where it is, and
+    what happened up to then is returned.
     """
     cluster, faults = (model.cluster, model.faults) if isinstance(model, Scenario) else (model, ())
     length = _length(over)
@@ -57,13 +60,18 @@ def simulate(
     system, holds = _with_holds(cluster) if faults else (compile_system(cluster), {})
     warm_up = _warm_up(system) if start == "steady" else 0.0
     refuse_endless(system, length + warm_up, EVENTS_MAX, "simulate")
-    env = Environment(initial_time=-warm_up)
+    settling = settling_time(system) if protocols else 0.0
+    env = LeapingEnvironment(initial_time=-warm_up - settling)
 
     def pulse() -> None:
         if progress is not None:
             progress(max(0.0, env.now), length)
 
-    live = LiveCluster(env, system, Streams(seed), holds, pulse)
+    live = LiveCluster(env, system, Streams(seed), holds, pulse, protocols)
+    for role in live.roles:
+        role.prepare()
+    if settling:
+        env.run(until=-warm_up)
     windows = system.windows[: len(system.windows) - len(holds)]
     _start(live, windows, start == "steady")
     ports: list[FaultPort] = []

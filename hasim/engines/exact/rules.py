@@ -336,7 +336,8 @@ def _gap_works(switch: Switch) -> tuple[Clockwork, Outcomes]:
     """Stages of a failover, and how it begins: covered or not."""
     works, failover = Clockwork(), switch.failover
     begin: list[tuple[float, int]] = []
-    for share, law in ((failover.coverage, failover.takes), (1 - failover.coverage, failover.manual)):
+    takes = switch.in_stages or failover.takes
+    for share, law in ((failover.coverage, takes), (1 - failover.coverage, failover.manual)):
         if share > 0 and law is not None:
             entry = works.stages(law, f"the failover of {switch.part}", UP, ((1.0, TO_UP),))
             begin.extend((share * chance, stage) for chance, stage in entry)

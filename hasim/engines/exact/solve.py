@@ -18,7 +18,7 @@ from hasim.model.scenario import Scenario
 from hasim.model.structure import Expr, substitute, variables
 from hasim.model.system import System, SystemService, compile_system
 from hasim.results import Blame, Cut, Estimate, ServiceFigures, Solution
-from hasim.units import YEAR, seconds
+from hasim.units import YEAR, human, seconds
 
 CUTS_SHOWN = 200
 
@@ -116,6 +116,11 @@ class _Solver:
                         f"the failover of {switch.part} during planned windows",
                         "its members leave and return by the calendar, which is not a Markov chain",
                         "use ha.estimate",
+                    )
+                if switch.in_stages is not None:
+                    self.warnings.append(
+                        f"{switch.part}: elections enter with their mean of {human(switch.failover.takes.mean)} alone, "
+                        "as exponential times"
                     )
             if group not in self.chains:
                 apart = {unit for other in groups if other != group for unit in other.units}

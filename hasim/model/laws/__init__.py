@@ -7,6 +7,7 @@ A law is declared once and used by every engine: `draw` for simulation, `phases`
 from __future__ import annotations
 
 from hasim.model.laws.csv_column import csv_base
+from hasim.model.laws.election import Election
 from hasim.model.laws.empirical import Empirical
 from hasim.model.laws.exponential import Exponential
 from hasim.model.laws.fixed import Fixed
@@ -21,6 +22,7 @@ from hasim.model.laws.weibull import Weibull
 
 __all__ = [
     "Branch",
+    "Election",
     "Empirical",
     "Exponential",
     "Fixed",

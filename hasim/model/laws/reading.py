@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from hasim.declared import Loc, at, shown
 from hasim.errors import ModelError, Problem, nearest
+from hasim.model.elections.ticks import MOST_MEMBERS
+from hasim.model.laws.election import Election
 from hasim.model.laws.empirical import Empirical
 from hasim.model.laws.exponential import Exponential
 from hasim.model.laws.fixed import Fixed
@@ -29,6 +31,7 @@ LAWS: Final[dict[str, type[Law]]] = {
     "gamma": Gamma,
     "fixed": Fixed,
     "uniform": Uniform,
+    "election": Election,
     "mixture": Mixture,
     "total": Total,
     "empirical": Empirical,
@@ -145,6 +148,10 @@ def _parameters(*names: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
         "shape": {"type": "number", "exclusiveMinimum": 0},
         "sigma": {"type": "number", "exclusiveMinimum": 0},
         "data": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        "members": {"type": "integer", "minimum": 3, "maximum": MOST_MEMBERS},
+        "down": {"type": "integer", "minimum": 1},
+        "pre_vote": {"type": "boolean"},
+        "check_quorum": {"type": "boolean"},
     }
     return {
         "type": "object",
@@ -183,6 +190,7 @@ LAW_SCHEMA: Final[dict[str, Any]] = {
                 "gamma": _parameters("shape", "mean", "scale", required=("shape",)),
                 "fixed": {"anyOf": [{"type": "string"}, _parameters("value", required=("value",))]},
                 "uniform": _parameters("low", "high", required=("low", "high")),
+                "election": _parameters(*Election.model_fields, required=("members",)),
                 "mixture": {"type": "array", "minItems": 1, "items": _WEIGHTED},
                 "total": {"type": "array", "minItems": 1, "items": _ANY_LAW},
                 "empirical": _parameters("data", "source", "csv", "column", "unit"),

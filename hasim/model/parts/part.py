@@ -86,6 +86,10 @@ class Part(Declared):
         """The failover from a fallen active member to the next; None where there is no active member or no gap."""
         return None
 
+    def assumptions(self) -> list[str]:
+        """What a reader should know of this part's declaration."""
+        return []
+
     @property
     def idle_rate(self) -> float:
         """How fast the processes of members age while they are not active, against the active one."""

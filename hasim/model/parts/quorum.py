@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from hasim.model.failures import Failover
 from hasim.model.parts.part import Part
+from hasim.model.raft import Raft
 from hasim.units import Count
 
 
@@ -15,15 +17,17 @@ class Quorum(Part):
     """n members of which a majority (or any k) must be up; the leader's fall costs an election.
 
     An election also follows whenever a lost quorum comes back, and a restarted member comes back as a follower
-    (Ongaro & Ousterhout 2014, section 5.2).
+    (Ongaro & Ousterhout 2014, section 5.2). With `raft` the election is etcd's: `simulate` plays it message by message,
+    the other engines take its law. Without it, say in `failover` how long it takes.
     """
 
     kind: Literal["quorum"] = "quorum"
     members: Count = Field(ge=1, le=99, description="Number of voting members, 1 to 99.")
     required: Count | None = Field(default=None, ge=1, description="Members that must be up; left out: a majority.")
     failover: Failover | None = Field(
-        default=None, description="The election after the leader's fall; left out: instant."
+        default=None, description="The election after the leader's fall; left out: instant, or as `raft` has it."
     )
+    raft: Raft | None = Field(default=None, description="How the members agree: etcd's Raft, `{}` for its defaults.")
 
     REGAINS_AT_ONCE: ClassVar[bool] = False
 
@@ -31,6 +35,12 @@ class Quorum(Part):
     def _enough_members(self) -> Self:
         if self.required is not None and self.required > self.members:
             raise ValueError(f"required is {self.required}, but there are only {self.members} members")
+        if self.raft is not None and self.failover is not None:
+            raise ValueError("`raft` elects by itself; leave `failover` out, or `raft`")
+        if self.raft is not None and self.required not in (None, self.members // 2 + 1):
+            raise ValueError(
+                f"required is {self.required}, but Raft needs a majority, {self.members // 2 + 1} of {self.members}"
+            )
         return self
 
     @property
@@ -43,4 +53,20 @@ class Quorum(Part):
 
     @property
     def switch(self) -> Failover | None:
-        return self.failover
+        return self._election if self.raft is not None else self.failover
+
+    @cached_property
+    def _election(self) -> Failover:
+        assert self.raft is not None
+        return Failover(takes=self.raft.election(self.members))
+
+    def assumptions(self) -> list[str]:
+        """That an even member buys nothing."""
+        if self.members % 2 or self.required is not None:
+            return []
+        fewer = self.members - 1
+        return [
+            f"an even number of members ({self.members}) tolerates no more failures than {fewer}, and one more member "
+            "can fail: a majority of both leaves "
+            f"{self.members - self.enough} to spare"
+        ]

@@ -49,6 +49,7 @@ def adopt(member: State, members: Membership) -> None:
         progress.learner = name in members.learners
         fresh[name] = progress
     member.progress = fresh
+    member.beats = ((0, 0, 0), [])
     if not was_promotable and member.promotable() and member.role != "leader":
         member.restart_timer()
     if member.role != "leader" or not members.voters:

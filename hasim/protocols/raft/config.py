@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from hasim.protocols.raft.membership import Membership
 from hasim.protocols.raft.messages import Snapshot
@@ -54,7 +53,8 @@ class RaftConfig:
     """The settings of one member.
 
     `genesis` is what an empty disk stands for: the first membership, and what every member begins with.
-    `reads`: `safe` asks a quorum before each linearizable read (ReadIndex), `lease` trusts the clock instead.
+    `clock_drift_max` allows lease reads: a leader that a quorum has answered trusts its clock for a while, shortened by
+    this factor; None, as in etcd, forbids them.
     """
 
     name: str
@@ -62,7 +62,7 @@ class RaftConfig:
     timing: Ticks | Continuous = field(default_factory=Ticks)
     pre_vote: bool = True
     check_quorum: bool = True
-    reads: Literal["safe", "lease"] = "safe"
+    clock_drift_max: float | None = None
     window: int = APPENDS_IN_FLIGHT_MAX
     message_bytes_max: int = MESSAGE_BYTES_MAX
     log_facts: bool = False  # announce every entry appended and applied, for checks that follow the logs

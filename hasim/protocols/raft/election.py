@@ -11,6 +11,7 @@ from typing import Literal
 from hasim.machine import SetTimer
 from hasim.protocols.raft.membership import Name, is_change
 from hasim.protocols.raft.messages import VoteReply, VoteRequest
+from hasim.protocols.raft.reads import ticket_of_beat
 from hasim.protocols.raft.replication import become_leader, broadcast_heartbeat
 from hasim.protocols.raft.roles import become_candidate, become_follower, become_pre_candidate
 from hasim.protocols.raft.state import State
@@ -37,8 +38,7 @@ def on_tick(member: State) -> None:
 
 def beat(member: State) -> None:
     """Send heartbeats, which also confirm the reads that wait."""
-    reads = member.reads
-    broadcast_heartbeat(member, reads.ticket if reads.pending else 0)
+    broadcast_heartbeat(member, ticket_of_beat(member))
 
 
 def check_quorum(member: State) -> bool:

@@ -13,21 +13,17 @@ class Log:
     `commit` and `applied` are indexes; `unsaved` is the first index that the disk does not have in this form.
     """
 
-    __slots__ = ("applied", "commit", "entries", "first", "snapshot", "unsaved")
+    __slots__ = ("applied", "commit", "entries", "first", "last", "snapshot", "unsaved")
 
     def __init__(self, snapshot: Snapshot, entries: Iterable[Entry] = (), commit: int = 0) -> None:
         """Start from what was saved."""
         self.snapshot = snapshot
         self.entries = list(entries)
         self.first = self.entries[0].index if self.entries else snapshot.index + 1
+        self.last = self.first + len(self.entries) - 1  # index of the last entry
         self.commit = max(commit, snapshot.index)
         self.applied = snapshot.index
         self.unsaved = self.last + 1
-
-    @property
-    def last(self) -> int:
-        """Index of the last entry."""
-        return self.first + len(self.entries) - 1
 
     @property
     def last_term(self) -> int:
@@ -66,6 +62,7 @@ class Log:
         assert entry.index == self.last + 1, f"entry {entry.index} after {self.last}"
         self.unsaved = min(self.unsaved, entry.index)
         self.entries.append(entry)
+        self.last = entry.index
 
     def merge(self, entries: tuple[Entry, ...]) -> int | None:
         """Take in what a leader sent, from the first conflict on (5.3); the index of that, None if all was there."""
@@ -75,6 +72,7 @@ class Log:
             assert entry.index > self.commit, f"entry {entry.index} conflicts below the commit index {self.commit}"
             del self.entries[entry.index - self.first :]
             self.entries.extend(entries[place:])
+            self.last = entries[-1].index
             self.unsaved = min(self.unsaved, entry.index)
             return entry.index
         return None
@@ -94,7 +92,7 @@ class Log:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Throw everything away for a snapshot from the leader."""
-        self.snapshot, self.entries, self.first = snapshot, [], snapshot.index + 1
+        self.snapshot, self.entries, self.first, self.last = snapshot, [], snapshot.index + 1, snapshot.index
         self.commit = self.applied = snapshot.index
         self.unsaved = self.first
 

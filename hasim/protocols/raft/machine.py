@@ -20,6 +20,7 @@ from hasim.protocols.raft.messages import (
     Message,
     ReadReply,
     ReadRequest,
+    Snapshot,
     TimeoutNow,
     TransferRequest,
     VoteReply,
@@ -30,7 +31,6 @@ from hasim.protocols.raft.saved import Saved
 from hasim.protocols.raft.state import State
 
 FROM_A_LEADER = (Append, Heartbeat, InstallSnapshot)
-WITHOUT_A_TERM = (Forward, ReadRequest, TransferRequest)
 
 
 class Write(NamedTuple):
@@ -42,6 +42,8 @@ class Write(NamedTuple):
 
 class Read(NamedTuple):
     """Propose: up to where must be applied for a linearizable read? The index comes as the answer."""
+
+    lease: bool = False
 
 
 class TransferTo(NamedTuple):
@@ -96,16 +98,14 @@ class Raft:
     def receive(self, sender: Name, message: Message) -> None:
         """Sort a message by its term (5.1), then by its kind."""
         state = self.state
-        kind = type(message)
-        if kind not in WITHOUT_A_TERM:
-            term = message.term  # type: ignore[union-attr]
-            if term > state.term:
-                if not self._newer(sender, message):
-                    return
-            elif term < state.term:
+        term = message.term
+        if term != state.term and term:
+            if term < state.term:
                 self._older(sender, message)
                 return
-        handle = (BY_LEADERS if state.role == "leader" else BY_FOLLOWERS).get(kind)
+            if not self._newer(sender, message):
+                return
+        handle = (BY_LEADERS if state.role == "leader" else BY_FOLLOWERS).get(type(message))
         if handle is not None:
             handle(state, sender, message)
         else:
@@ -123,7 +123,7 @@ class Raft:
                 return True
         elif isinstance(message, VoteReply) and message.pre and message.granted:
             return True  # it carries the term that was asked about, not one that exists
-        become_follower(state, message.term, sender if isinstance(message, FROM_A_LEADER) else None)  # type: ignore[union-attr]
+        become_follower(state, message.term, sender if isinstance(message, FROM_A_LEADER) else None)
         return True
 
     def _older(self, sender: Name, message: Message) -> None:
@@ -141,7 +141,7 @@ class Raft:
         state = self.state
         timing: Any = self.config.timing
         if timer == "tick":
-            state.asks.append(SetTimer("tick", timing.heartbeat, timing.heartbeat))
+            state.asks.append(state.tick_again)
             election.on_tick(state)
         elif timer == "election":
             election.time_out(state)
@@ -162,16 +162,26 @@ class Raft:
         start = max(log.applied + 1, log.first)
         return log.entries[start - log.first : log.commit + 1 - log.first]
 
-    def applied(self, entry: Entry) -> None:
-        """The entry has been applied; a change of membership is in force from now on."""
+    def applied(self, entry: Entry, enact: bool = True) -> None:
+        """The entry has been applied; a change of membership is in force from now on, if it is to be enacted."""
         state = self.state
         state.log.applied = entry.index
         if state.config.log_facts:
             state.announce("applied", index=entry.index, term=entry.term, data=entry.data)
-        if entry.data is not None and is_change(entry.data):
+        if entry.data is not None and enact and is_change(entry.data):
             changes.apply_change(state, entry.data)
         if changes.wants_to_leave(state):
             proposals.append(state, ((JointChange(()), 0),))
+
+    def compact(self, data: Any, size: int, keep: int) -> None:
+        """Let a snapshot of the applied state, `data`, stand for the log, but for the last `keep` entries."""
+        state = self.state
+        log = state.log
+        term = log.term(log.applied)
+        assert term is not None, f"the log has no entry {log.applied}, which is applied"
+        snapshot = Snapshot(log.applied, term, state.members, data, size)
+        log.compact(snapshot, keep)
+        state.new_snapshot = (snapshot, keep)
 
     def collect(self) -> list[Effect]:
         """What this event has brought about."""
@@ -242,7 +252,7 @@ class RaftMember:
             else:
                 raft.state.asks.append(Answer(event.ref, None))
         elif isinstance(command, Read):
-            if not reads.ask(raft.state, event.ref):
+            if not reads.ask(raft.state, ReadRequest(event.ref, command.lease)):
                 raft.state.asks.append(Answer(event.ref, None))
         elif isinstance(command, TransferTo):
             transfer.request(raft.state, command.target)

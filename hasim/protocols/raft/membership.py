@@ -7,7 +7,7 @@ Several changes at once go through a joint configuration, in which both the old 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Name = str
 Verdict = Literal["won", "lost", "pending"]
@@ -19,6 +19,7 @@ class Change(NamedTuple):
 
     kind: ChangeKind
     member: Name
+    ref: Any = None  # whose request it is
 
 
 class JointChange(NamedTuple):
@@ -26,6 +27,7 @@ class JointChange(NamedTuple):
 
     changes: tuple[Change, ...]
     auto_leave: bool = True
+    ref: Any = None  # whose request it is
 
 
 def is_change(data: object) -> bool:
@@ -96,7 +98,7 @@ def _changed(
     voters: tuple[Name, ...], learners: tuple[Name, ...], changes: tuple[Change, ...]
 ) -> tuple[tuple[Name, ...], tuple[Name, ...]]:
     voting, learning = set(voters), set(learners)
-    for kind, member in changes:
+    for kind, member, _ in changes:
         voting.discard(member)
         learning.discard(member)
         if kind == "add":

@@ -103,11 +103,22 @@ class Forward(NamedTuple):
 
     items: tuple[tuple[Any, int], ...]  # (data, size)
 
+    @property
+    def term(self) -> int:
+        """None: it is about no term."""
+        return 0
+
 
 class ReadRequest(NamedTuple):
-    """A follower asks the leader up to where a linearizable read must have applied."""
+    """A follower asks the leader up to where a read must have applied; `lease` is content with the leader's clock."""
 
     ref: str
+    lease: bool = False
+
+    @property
+    def term(self) -> int:
+        """None: it is about no term."""
+        return 0
 
 
 class ReadReply(NamedTuple):
@@ -122,6 +133,11 @@ class TransferRequest(NamedTuple):
     """Somebody asks the leader to hand over to `target`."""
 
     target: Name
+
+    @property
+    def term(self) -> int:
+        """None: it is about no term."""
+        return 0
 
 
 Message = (

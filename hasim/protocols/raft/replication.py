@@ -10,6 +10,7 @@ from hasim.protocols.raft.messages import (
     ENTRY_BYTES,
     Append,
     AppendReply,
+    Entry,
     Heartbeat,
     HeartbeatReply,
     InstallSnapshot,
@@ -60,15 +61,19 @@ def send_append(member: State, to: Name, progress: Progress, even_empty: bool) -
     """Send one append, or a snapshot where the log does not reach back far enough; whether anything was sent."""
     if progress.blocked(member.config.window):
         return False
+    entries = member.log.slice(progress.next, member.config.message_bytes_max)
+    if progress.next >= member.log.first and not entries and not even_empty:
+        return False
+    return _send(member, to, progress, entries)
+
+
+def _send(member: State, to: Name, progress: Progress, entries: tuple[Entry, ...]) -> bool:
     log = member.log
     prev = progress.next - 1
     prev_term = log.term(prev)
     if prev_term is None or progress.next < log.first:
         return _send_snapshot(member, to, progress)
-    entries = log.slice(progress.next, member.config.message_bytes_max)
-    if not entries and not even_empty:
-        return False
-    size = ENTRY_BYTES + sum(entry.size + ENTRY_BYTES for entry in entries)
+    size = ENTRY_BYTES + sum([entry.size + ENTRY_BYTES for entry in entries])
     member.send(to, Append(member.term, prev, prev_term, entries, log.commit), size)
     if entries:
         if progress.state == "replicate":
@@ -91,13 +96,19 @@ def _send_snapshot(member: State, to: Name, progress: Progress) -> bool:
 
 def broadcast_heartbeat(member: State, context: int) -> None:
     """A sign of life to everybody."""
-    term, commit, name = member.term, member.log.commit, member.name
-    sends = member.sends
-    for to, progress in member.progress.items():
-        if to != name:
-            # Never past what the follower is known to have: its log may still hold other entries there.
-            match = progress.match
-            sends.append(Send(to, Heartbeat(term, match if match < commit else commit, context), ENTRY_BYTES))
+    commit = member.log.commit
+    others = [(to, progress) for to, progress in member.progress.items() if to != member.name]
+    if all(progress.match >= commit for _, progress in others):
+        # Much of the life of a cluster: the same message to all, the same as the last time.
+        sort = (member.term, commit, context)
+        if member.beats[0] != sort or len(member.beats[1]) != len(others):
+            heartbeat = Heartbeat(*sort)
+            member.beats = (sort, [Send(to, heartbeat, ENTRY_BYTES) for to, _ in others])
+        member.sends += member.beats[1]
+        return
+    for to, progress in others:
+        # Never past what the follower is known to have: its log may still hold other entries there.
+        member.send(to, Heartbeat(member.term, min(progress.match, commit), context))
 
 
 def on_append_reply(member: State, sender: Name, reply: AppendReply) -> None:
@@ -112,16 +123,18 @@ def on_append_reply(member: State, sender: Name, reply: AppendReply) -> None:
     was_blocked = progress.blocked(member.config.window)
     if not progress.acknowledged(reply.index) and not (progress.match == reply.index and progress.state == "probe"):
         return
-    if progress.state == "probe" or (progress.state == "snapshot" and progress.match + 1 >= member.log.first):
+    arrived = progress.match + 1 >= member.log.first or progress.match >= progress.pending_snapshot
+    if progress.state == "probe" or (progress.state == "snapshot" and arrived):
+        # If the log no longer reaches back to the snapshot that has arrived, another one follows.
         progress.to_replicate()
     elif progress.state == "replicate":
         progress.land(reply.index)
-    if maybe_commit(member):
+    if progress.match > member.log.commit and maybe_commit(member):
         broadcast_append(member)
     elif was_blocked and sender != member.name:
         send_append(member, sender, progress, even_empty=True)
     if sender != member.name:
-        while send_append(member, sender, progress, even_empty=False):
+        while progress.next <= member.log.last and send_append(member, sender, progress, even_empty=False):
             pass
         if sender == member.transferee and progress.match == member.log.last:
             member.send(sender, TimeoutNow(member.term))
@@ -143,7 +156,11 @@ def maybe_commit(member: State) -> bool:
     log = member.log
     if index <= log.commit or log.term(index) != member.term:
         return False
+    if log.term(log.commit) != member.term:
+        member.announce("in office", term=member.term)  # from here on it knows what is committed
     log.commit = index
+    if member.config.log_facts:
+        member.announce("committed", index=index, term=member.term)
     reads.release_early(member)
     return True
 
@@ -155,9 +172,10 @@ def on_heartbeat_reply(member: State, sender: Name, reply: HeartbeatReply) -> No
         return
     progress.active = True
     progress.paused = False
-    if progress.state == "replicate" and len(progress.flights) >= member.config.window:
-        progress.flights.popleft()  # or a full window that was lost would never open again
-    if progress.match < member.log.last or progress.state == "probe":
+    if progress.state == "replicate" and progress.blocked(member.config.window):
+        # An empty one, which is refused if what fills the window was lost: or it would never open again.
+        _send(member, sender, progress, ())
+    elif progress.match < member.log.last or progress.state == "probe":
         send_append(member, sender, progress, even_empty=True)
     if reply.context:
         reads.on_ack(member, sender, reply.context)
@@ -222,7 +240,11 @@ def on_snapshot(member: State, sender: Name, install: InstallSnapshot) -> None:
     log.restore(snapshot)
     member.members = snapshot.members
     member.new_snapshot = (snapshot, None)
+    member.installed = snapshot
     member.announce("snapshot installed", index=snapshot.index, term=snapshot.term, data=snapshot.data)
+    members = member.members
+    member.announce("members", voters=members.voters, leaving=members.leaving, learners=members.learners)
+    member.restart_timer()  # whom the snapshot makes a voter had none
     member.promise(sender, AppendReply(member.term, log.last))
 
 

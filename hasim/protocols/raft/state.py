@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from hasim.machine import Announce, CancelTimer, Draw, Effect, Save, Send, SetTimer
 from hasim.protocols.raft.config import Continuous, RaftConfig, Ticks
 from hasim.protocols.raft.log import Log
 from hasim.protocols.raft.membership import Membership, Name
-from hasim.protocols.raft.messages import ENTRY_BYTES, Entry, Message, Snapshot
+from hasim.protocols.raft.messages import ENTRY_BYTES, Entry, Message, ReadRequest, Snapshot
 from hasim.protocols.raft.progress import Progress
 from hasim.protocols.raft.saved import Record, Saved
 
@@ -26,6 +27,8 @@ class State:
         self.name: Name = config.name
         self.ticks: Ticks | None = config.timing if isinstance(config.timing, Ticks) else None
         self.now = 0.0
+        self.tick_again = SetTimer("tick", config.timing.heartbeat, config.timing.heartbeat)
+        self.beats: tuple[tuple[int, int, int], list[Effect]] = ((0, 0, 0), [])  # the last heartbeats, made once
 
         self.term = max(saved.term, snapshot.term)
         self.vote = saved.vote
@@ -48,9 +51,9 @@ class State:
         self.asks: list[Effect] = []  # timers, chance, facts: at once
         self.sends: list[Effect] = []  # a leader's leave while its disk works, everybody else's afterwards
         self.after: list[Effect] = []  # answers that promise what has been saved
-        self.hard = (self.term, self.vote)  # as saved
-        self.saved_commit = self.log.commit
+        self.saved_term, self.saved_vote = self.term, self.vote
         self.new_snapshot: tuple[Snapshot, int | None] | None = None
+        self.installed: Snapshot | None = None  # from the leader, for the layer above to take in
 
     # ---------------------------------------------------------------------------------------- small acts
 
@@ -106,40 +109,48 @@ class State:
 
     def collect(self) -> list[Effect]:
         """The effects of this step, in order, with a save where something must survive."""
-        save = self._save()
+        log = self.log
+        must_save = log.unsaved <= log.last or self.term != self.saved_term or self.vote != self.saved_vote
+        save = self._save() if must_save or self.new_snapshot is not None else None
         if save is None and not self.after:
-            effects = self.asks + self.sends if self.asks else self.sends
+            effects = self.sends
+            if self.asks:
+                effects = self.asks + effects if effects else self.asks
+                self.asks = []
+            if self.sends:
+                self.sends = []
+            return effects
+        middle = [] if save is None else [save]
+        if self.role == "leader":
+            effects = [*self.asks, *self.sends, *middle, *self.after]
         else:
-            middle = [] if save is None else [save]
-            if self.role == "leader":
-                effects = [*self.asks, *self.sends, *middle, *self.after]
-            else:
-                effects = [*self.asks, *middle, *self.sends, *self.after]
+            effects = [*self.asks, *middle, *self.sends, *self.after]
         self.asks, self.sends, self.after = [], [], []
         return effects
 
-    def _save(self) -> Save | None:
+    def _save(self) -> Save:
         log = self.log
-        hard = (self.term, self.vote)
         fresh = log.unsaved <= log.last
-        if not fresh and hard == self.hard and self.new_snapshot is None and log.commit == self.saved_commit:
-            return None
         entries = tuple(log.entries[log.unsaved - log.first :]) if fresh else ()
         snapshot, keep = self.new_snapshot or (None, None)
-        # A commit index alone is not worth a wait: the log can tell it again (etcd's MustSync).
-        sync = fresh or hard != self.hard or (snapshot is not None and keep is None)
-        self.hard, self.saved_commit, self.new_snapshot = hard, log.commit, None
+        # Nothing has to wait for a snapshot of one's own: the log has it all.
+        sync = fresh or keep is None
+        self.saved_term, self.saved_vote, self.new_snapshot = self.term, self.vote, None
         log.unsaved = log.last + 1
         size = sum(entry.size + ENTRY_BYTES for entry in entries)
+        # The commit index rides along; alone it is not worth a write, for the leader will tell it again.
         return Save(Record(self.term, self.vote, log.commit, entries, snapshot, keep), sync, size)
 
 
 class Reads:
     """Linearizable reads that wait for a leader's confirmation (etcd's read_only.go)."""
 
-    __slots__ = ("early", "pending", "ticket")
+    __slots__ = ("beats", "early", "handing_over", "lease_until", "pending", "ticket")
 
     def __init__(self) -> None:
         self.ticket = 0  # the last one handed out
         self.pending: dict[int, tuple[Name, str, int, dict[Name, bool]]] = {}  # ticket: who, ref, index, acks
-        self.early: list[tuple[Name, str]] = []  # asked for before anything of the leader's term was committed
+        self.early: list[tuple[Name, ReadRequest]] = []  # from before anything of the leader's term was committed
+        self.beats: dict[int, float] = {}  # when the heartbeat of each ticket left, while leases are wanted
+        self.lease_until = -math.inf  # on the leader's own clock
+        self.handing_over = False  # whoever takes over bypasses leases, so they are void for the rest of the term

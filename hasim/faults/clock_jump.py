@@ -1,0 +1,44 @@
+"""A clock jump: a clock is suddenly elsewhere."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from pydantic import Field
+
+from hasim.declared import Declared
+from hasim.faults.fault import Script, World
+from hasim.faults.names import Name
+from hasim.units import Seconds
+
+
+class ClockJump(Declared):
+    """Set the clocks of a host, domain or member forward or back in one step, and put them right after a while.
+
+    That is what a mistaken administrator or time server does. Source: Mills et al., RFC 5905 (2010): a client that
+    is off by more than 128 ms steps its clock instead of slewing it.
+    """
+
+    target: Name = Field(description="Name of a host, domain, member or part.")
+    by: Seconds = Field(gt=0, description="How far it jumps.")
+    back: bool = Field(default=False, description="Backwards instead of forwards.")
+    at: Seconds = Field(description="When it jumps.")
+    lasting: Seconds = Field(gt=0, description="How long until it is put right.")
+
+    def __init__(self, target: str | None = None, /, **data: Any) -> None:
+        super().__init__(**({} if target is None else {"target": target}), **data)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The one thing whose clocks jump."""
+        return (self.target,)
+
+    def script(self, world: World) -> Script:
+        """Wait, jump, jump back."""
+        nodes = world.nodes_in(self.targets)
+        yield self.at
+        with ExitStack() as held:
+            for node in nodes:
+                held.enter_context(world.jump_clock(node, -self.by if self.back else self.by))
+            yield self.lasting

@@ -1,0 +1,42 @@
+"""A disk stall: syncs hang, and nothing says that anything is wrong."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from pydantic import Field
+
+from hasim.declared import Declared
+from hasim.faults.fault import Script, World
+from hasim.faults.names import Name
+from hasim.units import Seconds
+
+
+class DiskStall(Declared):
+    """Let no sync to the disks of a host, domain or member end before the stall does.
+
+    The process lives and answers what needs no disk; a stall longer than the election timeout costs a leader its
+    office. Source: Gunawi et al., Fail-Slow at Scale (FAST 2018), where disks stop for seconds.
+    """
+
+    target: Name = Field(description="Name of a host, domain, member or part.")
+    at: Seconds = Field(description="When the disk stalls.")
+    lasting: Seconds = Field(gt=0, description="How long until its syncs go on.")
+
+    def __init__(self, target: str | None = None, /, **data: Any) -> None:
+        super().__init__(**({} if target is None else {"target": target}), **data)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The one thing whose disks stall."""
+        return (self.target,)
+
+    def script(self, world: World) -> Script:
+        """Wait, stall the disks, let them go on."""
+        nodes = world.nodes_in(self.targets)
+        yield self.at
+        with ExitStack() as held:
+            for node in nodes:
+                held.enter_context(world.stalled_disk(node))
+            yield self.lasting

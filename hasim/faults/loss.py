@@ -1,0 +1,50 @@
+"""Loss: a share of the messages between two nodes never arrives."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from hasim.declared import Declared
+from hasim.faults.fault import Script, World
+from hasim.faults.links import directed_links, two_ends
+from hasim.faults.names import Name
+from hasim.faults.verdict import DROP, PASS, Draw, Verdict
+from hasim.units import Seconds, Share
+
+
+class Loss(Declared):
+    """Lose a share of the messages between two things, each by its own chance, both ways or one way, then heal.
+
+    Over a transport that sends again (tcp) a lost message comes late, and everything behind it waits; a share of
+    1 is a cut link. Source: Lianza & Snook, A Byzantine failure in the real world (Cloudflare, 2020), where a
+    lossy link, not a cut one, kept a cluster electing.
+    """
+
+    link: Annotated[tuple[Name, Name], AfterValidator(two_ends)] = Field(
+        description="The two hosts, domains or members at its ends."
+    )
+    share: Share = Field(gt=0, description="Share of the messages that get lost.")
+    one_way: bool = Field(default=False, description="Only from the first end to the second.")
+    at: Seconds = Field(description="When the loss begins.")
+    lasting: Seconds = Field(gt=0, description="How long until it heals.")
+
+    def __init__(self, *link: str, **data: Any) -> None:
+        super().__init__(**({"link": link} if link else {}), **data)
+
+    @property
+    def targets(self) -> tuple[str, str]:
+        """The two ends."""
+        return self.link
+
+    def script(self, world: World) -> Script:
+        """Wait, lose messages, heal."""
+        links = directed_links(world, *self.link, one_way=self.one_way)
+
+        def lossy(src: str, dst: str, draw: Draw) -> Verdict:
+            return DROP if (src, dst) in links and draw.random() < self.share else PASS
+
+        yield self.at
+        with world.rule(lossy):
+            yield self.lasting

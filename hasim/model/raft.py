@@ -1,0 +1,127 @@
+"""How the members of a quorum agree, declared: the settings of etcd's Raft that shape its failovers."""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from hasim.declared import Declared
+from hasim.model.laws import Empirical, Fixed, Law, LawField, Uniform
+from hasim.protocols.etcd.config import EtcdConfig, pre_vote_default, snapshot_count_default
+from hasim.protocols.etcd.store import Store
+from hasim.protocols.raft import RaftConfig, Ticks, genesis
+from hasim.units import Count, Seconds, human, s
+
+TICKS_MIN = 5  # etcd refuses to start with less: server/embed/config.go
+ELECTION_MAX = 50.0  # seconds, likewise
+VERSION = "3.6.11"
+ELECTION_GRID = 512  # points of the law of elections of two members
+
+
+class Raft(Declared):
+    """etcd's Raft: with it a quorum's failovers are elections, played by `simulate` message by message.
+
+    Defaults are etcd's own (server/embed/config.go), pre-vote's by version: off before 3.5. Latency and fsync are those
+    of a local network and a solid-state disk; on other ground measure them.
+    """
+
+    version: str = Field(default=VERSION, description="Version of etcd, like 3.6.11; decides some defaults.")
+    heartbeat: Seconds = Field(default=0.1, gt=0, description="Interval of the leader's heartbeats, and of ticks.")
+    election_timeout: Seconds = Field(default=1.0, gt=0, description="Least time without a leader before a campaign.")
+    pre_vote: bool | None = Field(default=None, description="Ask before campaigning; left out: as the version has it.")
+    check_quorum: bool = Field(
+        default=True, description="A leader cut off from a majority steps down; etcd always does."
+    )
+    latency: LawField = Field(
+        default=Uniform(low=s(0.0002), high=s(0.0004)), description="One-way time of a message between members."
+    )
+    fsync: LawField = Field(default=Fixed(value=s(0.001)), description="Time to make a write durable.")
+    snapshot_count: Count | None = Field(
+        default=None, ge=1, description="Entries between snapshots; left out: as the version has it."
+    )
+
+    @model_validator(mode="after")
+    def _as_etcd_would_start(self) -> Self:
+        if not re.fullmatch(r"3\.\d+\.\d+", self.version):
+            raise ValueError(f"got version {self.version!r}; write one of etcd 3 with its patch, like '{VERSION}'")
+        ticks = self.election_timeout / self.heartbeat
+        if ticks < TICKS_MIN * (1 - 1e-9):
+            raise ValueError(
+                f"got election_timeout {human(self.election_timeout)} with heartbeat {human(self.heartbeat)}; "
+                f"etcd wants an election timeout of at least {TICKS_MIN} heartbeats"
+            )
+        if self.election_timeout > ELECTION_MAX:
+            raise ValueError(
+                f"got election_timeout {human(self.election_timeout)}; etcd allows at most {human(ELECTION_MAX)}"
+            )
+        return self
+
+    @property
+    def minor(self) -> int:
+        """The minor version of etcd 3."""
+        return int(self.version.split(".")[1])
+
+    @property
+    def votes_first(self) -> bool:
+        """Whether members ask before they campaign."""
+        return pre_vote_default(self.minor) if self.pre_vote is None else self.pre_vote
+
+    @property
+    def ticks(self) -> int:
+        """The election timeout in whole ticks, as etcd computes it."""
+        return int(self.election_timeout / self.heartbeat * (1 + 1e-12))
+
+    def config(self, name: str, members: tuple[str, ...]) -> EtcdConfig:
+        """The settings of the member `name` of a cluster that begins with these members."""
+        beginning = genesis(members, index=len(members), data=Store(started=tuple(sorted(members))))
+        raft = RaftConfig(
+            name,
+            beginning,
+            Ticks(self.heartbeat, self.ticks),
+            pre_vote=self.votes_first,
+            check_quorum=self.check_quorum,
+        )
+        count = snapshot_count_default(self.minor) if self.snapshot_count is None else self.snapshot_count
+        return EtcdConfig(raft, self.version, snapshot_count=count)
+
+    def election(self, members: int) -> Law:
+        """The law of the time from the leader's fall to the next leader, with that many members.
+
+        For two members it is the time from the return of one of them, since a single one elects nobody. A latency that
+        is neither fixed nor uniform enters with its mean, and so does the time of a write.
+        """
+        from hasim.model.laws.election import Election  # which imports much
+
+        if members == 2:
+            return _election_of_two(self.heartbeat, self.ticks)
+        low, high = self.latency.mean, self.latency.mean
+        if isinstance(self.latency, Uniform):
+            low, high = self.latency.low, self.latency.high
+        return Election(
+            members=members,
+            heartbeat=s(self.heartbeat),
+            election_timeout=s(self.heartbeat * self.ticks),
+            pre_vote=self.votes_first,
+            check_quorum=self.check_quorum,
+            latency=s(low),
+            jitter=s(high - low),
+            fsync=s(self.fsync.mean),
+        )
+
+
+def _election_of_two(heartbeat: float, ticks: int) -> Law:
+    """Two members, one of which has waited alone for long and the other just come back: whoever times out first leads.
+
+    The one that waited campaigns every R ticks, and its next campaign lies anywhere in such a stretch: R is drawn with
+    weights in proportion to its length. The other counts R ticks from its start, the first of them at any phase.
+    """
+    lengths = np.arange(ticks, 2 * ticks)
+    times = np.linspace(0, 2 * ticks, 40 * ticks * ELECTION_GRID + 1)  # in ticks
+    waited = (np.maximum(lengths[:, None] - times, 0) / lengths.sum()).sum(axis=0)
+    back = np.clip(lengths[:, None] - times, 0, 1).mean(axis=0)
+    chance = (np.arange(ELECTION_GRID) + 0.5) / ELECTION_GRID
+    found = np.interp(chance, 1 - waited * back, times)
+    return Empirical.measured(found * heartbeat, source="elections of two members")

@@ -1,0 +1,1 @@
+"""etcd: what the server adds to bare Raft."""
