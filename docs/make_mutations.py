@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 OUT = Path(__file__).with_name("raft-mutations.md")
-sys.path[:0] = [str(OUT.parents[1] / "tests" / "protocols")]
-
-from mutations import MUTATIONS, table
 
 
 def main() -> None:
     """Play each story with the bug and without, then write the list."""
+    sys.path[:0] = [str(OUT.parents[1] / "tests" / "protocols")]
+    from mutations import MUTATIONS, table
+
     wrong = 0
     for each in MUTATIONS:
         with_bug, without = each.play(bug=True), each.play(bug=False)

@@ -90,7 +90,7 @@ def run(
             page.ask(
                 "simulate",
                 lambda progress: _verbs().simulate(
-                    cluster, over=f"{years}y", seed=seed, start="steady", progress=progress
+                    cluster, over=f"{years}y", seed=seed, start="steady", protocols=False, progress=progress
                 ),
             )
         if not stopped():
@@ -216,6 +216,31 @@ def schema() -> None:
     from hasim.model.schema import model_schema
 
     _print_json(model_schema())
+
+
+@app.command()
+def validate(
+    what: Annotated[Literal["raft"], typer.Argument(help="What to hold against real systems and the literature.")],
+    quick: Annotated[bool, typer.Option("--quick", help="An eighth of the trials, in about a minute.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of chance.", min=0)] = 1,
+    out: Annotated[str | None, typer.Option(help="Write the page and its pictures into this folder.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the models against what was measured on real systems and what others published."""
+    from hasim.validation.raft_report import folder_of, table, validate_raft
+
+    folder = None if out is None else folder_of(out)
+    with _progress(f"validate {what}") as progress:
+        report = validate_raft(quick, seed, progress)
+    written = [] if folder is None else report.write(folder)
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        _console().print(table(report))
+        for path in written:
+            print(f"written: {path}")
+    if report.differing:
+        raise typer.Exit(1)
 
 
 class _Page:

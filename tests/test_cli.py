@@ -242,7 +242,7 @@ def test_ctrl_c_prints_what_is_finished_and_ends_with_130() -> None:
     command = [*HASIM, "estimate", "repair-crew", "--over", "1y", "--runs", "100000000", "--seed", "1", "--json"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        _wait_for_cpu(process.pid, 3.0)
+        _wait_for_cpu(process.pid, 6.0)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     finally:

@@ -52,8 +52,8 @@ class Elections:
     machine: Floats = field(default_factory=lambda: np.empty(0))
 
 
-def sample_all(quick: bool, seed: int, progress: Report = None) -> Elections:
-    """Sample every published experiment, and one of them with the machine itself."""
+def sample_all(quick: bool, seed: int, progress: Report = None, machines: int | None = None) -> Elections:
+    """Sample every published experiment, and one of them with the machine itself, `machines` times if that is given."""
     size = "quick" if quick else "full"
     streams, found = Streams(seed), Elections()
     for name in CURVES:
@@ -62,18 +62,18 @@ def sample_all(quick: bool, seed: int, progress: Report = None) -> Elections:
     for name, (failed, differ) in WANS.items():
         settings = availsim_wan(failed, logs_differ=differ)
         found.wan[name] = sample_continuous(settings, SAMPLED[size], streams[f"wan/{name}"]).t_leader
-    found.machine = elect(availsim_wan(1), MACHINES[size], seed, progress)
+    found.machine = elect(availsim_wan(1), MACHINES[size] if machines is None else machines, seed, progress)
     return found
 
 
 def rows_of(elections: Elections, played: dict[str, Played], seed: int) -> list[Row]:
     """Every comparison with what is published, judged, and the samplers against the machine."""
-    return [
-        *_closed_forms(),
-        *_wan(elections),
-        *_lan(elections),
-        *_samplers(elections, played, seed),
-    ]
+    return [*published_rows(elections), *_samplers(elections, played, seed)]
+
+
+def published_rows(elections: Elections) -> list[Row]:
+    """The comparisons with published numbers alone."""
+    return [*_closed_forms(), *_wan(elections), *_lan(elections)]
 
 
 def _closed_forms() -> list[Row]:
@@ -117,10 +117,8 @@ def _lan(elections: Elections) -> list[Row]:
 
 def _figure_row(experiment: str, name: str, figure: Figure, ours: Floats) -> Row:
     value = 1e3 * statistic(ours, name)
-    interval = _interval(ours, name)
-    return verdicts.rule(
-        experiment, f"{name} in ms", f"{figure.value:g}", f"{value:.1f} ({interval})", figure.agrees(value), figure.allowed
-    )
+    said = f"{value:.1f} ({_interval(ours, name)})"
+    return verdicts.rule(experiment, f"{name} in ms", f"{figure.value:g}", said, figure.agrees(value), figure.allowed)
 
 
 def _interval(ours: Floats, name: str) -> str:
@@ -168,5 +166,3 @@ def tick_settings(played: Played) -> TickSettings:
         fsync=0.0,
         spacing=LOAD_SPACING_S,
     )
-
-

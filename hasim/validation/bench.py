@@ -147,7 +147,9 @@ def known_at(facts: Iterable[Fact], members: Sequence[str], needed: int, term: i
     return math.nan
 
 
-def election_values(facts: Sequence[Fact], survivors: Sequence[str], quorum: int, at: float, term: int) -> dict[str, float]:
+def election_values(
+    facts: Sequence[Fact], survivors: Sequence[str], quorum: int, at: float, term: int
+) -> dict[str, float]:
     """The quantities of one election among survivors after a fault at `at`, when the leader's term was `term`."""
     t_leader = first_at(facts, ("leader",), survivors)
     upto = [fact for fact in facts if fact.subject in survivors and (math.isnan(t_leader) or fact.at <= t_leader)]

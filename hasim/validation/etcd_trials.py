@@ -133,9 +133,7 @@ class Played:
         return np.array([outcome.values.get(name, math.nan) for outcome in self.outcomes])
 
 
-def play(
-    trial: Trial, count: int, seed: int, progress: Callable[[float, float], None] | None = None
-) -> Played:
+def play(trial: Trial, count: int, seed: int, progress: Callable[[float, float], None] | None = None) -> Played:
     """Play so many trials of a configuration; `progress(done, total)` is called after each."""
     from hasim.validation.bench import Bench
     from hasim.validation.faults import one_trial

@@ -67,12 +67,12 @@ class Figure:
 
     def agrees(self, ours: float) -> bool:
         """Whether our value is within the tolerance."""
-        width = self.tolerance["value"]
+        width = float(self.tolerance["value"])
         if self.tolerance["type"] == "relative":
             return abs(ours - self.value) <= width * self.value
         if self.tolerance["type"] == "absolute":
             return abs(ours - self.value) <= width
-        return self.tolerance["type"] == "factor" and 1 / width <= ours / self.value <= width
+        return bool(self.tolerance["type"] == "factor") and 1 / width <= ours / self.value <= width
 
     @property
     def allowed(self) -> str:

@@ -69,14 +69,13 @@ def holm(rows: Sequence[Row]) -> list[Row]:
 
     Each p-value is multiplied by the number of those that are not smaller, and never falls below a smaller one's.
     """
-    tested = sorted((place for place, row in enumerate(rows) if row.p is not None), key=lambda place: rows[place].p)
+    tested = sorted((row.p, place) for place, row in enumerate(rows) if row.p is not None)
     judged, largest = list(rows), 0.0
-    for rank, place in enumerate(tested):
+    for rank, (p, place) in enumerate(tested):
         row = rows[place]
-        assert row.p is not None
-        largest = max(largest, min(1.0, row.p * (len(tested) - rank)))
+        largest = max(largest, min(1.0, p * (len(tested) - rank)))
         verdict: Verdict = "agrees" if largest > LEVEL else "differs"
-        judged[place] = replace(row, verdict=verdict, how=f"{row.how}; p {row.p:.2g}, Holm {largest:.2g}")
+        judged[place] = replace(row, verdict=verdict, how=f"{row.how}; p {p:.2g}, Holm {largest:.2g}")
     return judged
 
 

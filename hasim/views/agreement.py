@@ -52,7 +52,8 @@ def compare_engines(results: Sequence[Solution | Sample | Run]) -> list[Comparis
     """Compare each result with the first one, which is the reference: the exact one where there is one.
 
     One history cannot know the outages that are rarer than it is long, and its own interval is too narrow by just
-    these. So where many histories are at hand, the spread between them says how far one of its length may be off.
+    these. So where many histories are at hand, the spread between them says how far one of its length may be off, unless
+    its own interval is wider still.
     """
     if len(results) < 2:
         return []
@@ -90,7 +91,9 @@ def _with_spread_of(sample: Sample, service: str, quantity: str, value: Estimate
     else:
         mean = float(down.sum() / outages.sum())
         error = float(np.std(down - mean * outages)) / float(outages.mean()) / math.sqrt(worth)
-    low, high = max(0.0, value.value - Z_95 * error), value.value + Z_95 * error
+    # A history with one of the rare long outages lies far outside what most show; then its own, wider interval counts.
+    low, high = min(value.low, value.value - Z_95 * error), max(value.high, value.value + Z_95 * error)
+    low, error = max(0.0, low), max(error, (value.value - value.low) / Z_95)
     method = "spread between the runs of estimate"
     return replace(value, low=low, high=high, level=0.95, standard_error=error, method=method)
 

@@ -108,7 +108,8 @@ def _parameters(cluster: Cluster) -> Iterator[tuple[tuple[str | int, ...], str, 
         yield ("maintenance", name), said, ""
     for name, part in cluster.parts.items():
         if part.switch is not None:
-            yield ("parts", name, "failover"), _failover(part.switch), ""
+            field = "failover" if getattr(part, "raft", None) is None else "raft"
+            yield ("parts", name, field), _failover(part.switch), ""
 
 
 def _failure(failure: Failure) -> str:

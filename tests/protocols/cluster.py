@@ -12,7 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hasim.checks.raft import RaftInvariants
-from hasim.machine import Announce, Answer, Draw, Drawn, Effect, Fired, Proposed, Received, Save, Send, SetTimer, Started
+from hasim.machine import (
+    Announce,
+    Answer,
+    Draw,
+    Drawn,
+    Effect,
+    Fired,
+    Proposed,
+    Received,
+    Save,
+    Send,
+    SetTimer,
+    Started,
+)
 from hasim.protocols.raft import Continuous, RaftConfig, RaftMember, Read, Snapshot, Write, genesis, journal
 from hasim.protocols.raft.config import MESSAGE_BYTES_MAX
 from hasim.protocols.raft.log import Log
@@ -192,7 +205,7 @@ class Cluster:
 
     def _perform(self, name: str, node: Node, effects: Sequence[Effect]) -> None:
         own: list[Any] = []
-        for place, effect in enumerate(effects):
+        for effect in effects:
             kind = type(effect)
             if kind is Announce:
                 fact = Fact(self.at, effect.kind, name, effect.detail)
@@ -202,7 +215,9 @@ class Cluster:
             elif kind is SetTimer:
                 pass  # any timer may fire at any time
             elif kind is Draw:
-                self._perform(name, node, node.member.step(Drawn(effect.name, self.draw(effect.low, effect.high)), node.clock))
+                self._perform(
+                    name, node, node.member.step(Drawn(effect.name, self.draw(effect.low, effect.high)), node.clock)
+                )
             elif node.syncing:
                 node.put_off = (*node.put_off, effect)
             elif kind is Save:

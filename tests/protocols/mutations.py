@@ -48,7 +48,10 @@ MUTATIONS = (
         "2", planted.answers_leave_before_the_save, stories.two_candidates_and_a_power_failure, ("Election Safety",)
     ),
     Mutation(
-        "2b", planted.a_boot_forgets_the_vote, stories.two_candidates_and_a_crash, ("Term And Vote Stay", "Election Safety")
+        "2b",
+        planted.a_boot_forgets_the_vote,
+        stories.two_candidates_and_a_crash,
+        ("Term And Vote Stay", "Election Safety"),
     ),
     Mutation(
         "3",
@@ -79,10 +82,14 @@ MUTATIONS = (
     Mutation(
         "8", planted.campaigns_ignore_unapplied_changes, stories.a_candidate_behind_on_changes, ("Election Safety",)
     ),
-    Mutation("9", planted.several_changes_go_at_once, stories.two_majorities_that_do_not_meet, ("Leader Completeness",)),
+    Mutation(
+        "9", planted.several_changes_go_at_once, stories.two_majorities_that_do_not_meet, ("Leader Completeness",)
+    ),
     Mutation("10", planted.nobody_is_in_lease, timed_stories.a_removed_member_does_not_know, (STABLE,), seed=1),
     Mutation("11", planted.campaigns_begin_without_a_pre_vote, timed_stories.a_partial_partition, (STABLE,), seed=1),
-    Mutation("12", planted.leaders_do_not_check_their_quorum, timed_stories.a_leader_with_one_link, (PROGRESS,), seed=1),
+    Mutation(
+        "12", planted.leaders_do_not_check_their_quorum, timed_stories.a_leader_with_one_link, (PROGRESS,), seed=1
+    ),
     Mutation("13", planted.campaigns_begin_without_a_pre_vote, timed_stories.a_lossy_link, (STABLE,), seed=1),
     Mutation("14", planted.leaders_do_not_check_their_quorum, timed_stories.a_deaf_leader, (PROGRESS,), seed=1),
     Mutation("15", planted.leaders_answer_reads_at_once, stories.a_deposed_leader_is_read, (LINEARIZABLE,)),
@@ -97,7 +104,11 @@ MUTATIONS = (
     ),
     Mutation("22", planted.little_of_the_log_is_kept, timed_stories.a_follower_far_behind, (CATCHES_UP,), seed=1),
     Mutation(
-        "23", planted.a_sync_takes_longer_than_the_election_timeout, timed_stories.a_stalled_disk, (LEADER_LOSS,), seed=1
+        "23",
+        planted.a_sync_takes_longer_than_the_election_timeout,
+        timed_stories.a_stalled_disk,
+        (LEADER_LOSS,),
+        seed=1,
     ),
 )
 

@@ -41,7 +41,10 @@ def test_a_link_that_loses_nearly_all_deposes_leaders_as_often_as_was_found() ->
 
 @pytest.mark.parametrize("share", [0.5, 0.8, 0.95, 1.0])
 def test_with_a_pre_vote_a_lossy_link_never_deposes_a_leader(share: float) -> None:
-    assert [lossy(seed, share, pre_vote=True, lasting=300, writes=False).count("leader", 2) for seed in (1, 2)] == [0, 0]
+    assert [lossy(seed, share, pre_vote=True, lasting=300, writes=False).count("leader", 2) for seed in (1, 2)] == [
+        0,
+        0,
+    ]
 
 
 def test_a_link_that_is_cut_deposes_nobody() -> None:

@@ -1,4 +1,4 @@
-"""Raft members in the world of SimPy, under the eyes of the judge: for bugs that show in time, not in a single state."""
+"""Raft members in the world of SimPy, under the eyes of the judge: for bugs that show in time, not in a state."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from hasim.errors import ModelError, nearest
@@ -129,7 +130,7 @@ def bootstrapped(told: Mapping[str, Sequence[str] | Method], tokens: Mapping[str
     return Founding(lists, clusters, halted)
 
 
-def _method(name: str, told: Sequence[str] | Method) -> Method:
+def _method(name: str, told: Any) -> Method:
     if isinstance(told, Static | Discovery | Srv):
         return told
     if isinstance(told, str) or not isinstance(told, Sequence) or not all(isinstance(each, str) for each in told):

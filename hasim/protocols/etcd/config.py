@@ -12,6 +12,7 @@ READ_RETRY = 0.5  # seconds after which an unanswered read index is asked for ag
 QUOTA_BYTES = 2 << 30
 REQUEST_BYTES_MAX = 1_572_864
 APPLY_GAP_MAX = 5_000
+BACKEND_BATCH = 500  # entries between commits of the database; etcd's come by time (100 ms) or 10 000 operations
 SNAPSHOT_KEEPS = 5_000  # entries that stay in the log for slow followers
 STOP_DELAY = 1.0  # seconds a removed member takes to stop
 PEER_POLL, PEER_POLLS = 0.05, 100  # how a fresh member looks for peers before it moves its election timer on

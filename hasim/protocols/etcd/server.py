@@ -65,6 +65,7 @@ class EtcdMember:
         self.elected_at = -1e18  # when the last leader became known
         self.linked: dict[str, float] = {}  # since when each peer is connected
         self.polls = 0
+        self.compacted_at = 0  # the index applied when the log was last compacted
         self.waiting = Waiting()
         self.reads = ReadLoop()
         self.changing: dict[Any, str] = {}  # changes of membership asked for here, by ident
@@ -121,14 +122,22 @@ class EtcdMember:
             self.reads.answered(ref, index)
         state.confirmed = []
         self._serve_round()
-        log = state.log
-        if log.applied - log.snapshot.index >= self.config.snapshot_count:
-            self.raft.compact(self.store.copy(), self.store.in_use, self.config.snapshot_keeps)
+        if state.log.applied - state.log.snapshot.index >= min(etcd.BACKEND_BATCH, self.config.snapshot_count):
+            self._commit_backend()
+
+    def _commit_backend(self) -> None:
+        """Write the store to the database, so that a boot need not apply all again; compact the log now and then."""
+        log = self.raft.state.log
+        keep = log.applied - log.first + 1  # all of it
+        if log.applied - self.compacted_at >= self.config.snapshot_count:
+            keep = min(keep, self.config.snapshot_keeps)
+            self.compacted_at = log.applied
+        self.raft.compact(self.store.copy(), self.store.in_use, keep)
 
     def _start(self, now: float) -> None:
         self.booted = now
-        snapshot = self.raft.state.log.snapshot
-        self._restore(snapshot.data)
+        self._restore(self.raft.state.log.snapshot.data)
+        self.compacted_at = self.raft.state.log.first - 1
         members = self.raft.state.members
         if members.voters == (self.name,):
             self._advance(self._election_ticks() - 1)
