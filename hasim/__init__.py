@@ -7,7 +7,7 @@ Laws       Exponential Weibull Lognormal Gamma Fixed Uniform Mixture Empirical
 Faults     Crash Pause PowerLoss Partition OneWay CutLink SlowLink Loss Duplicate SlowDisk DiskStall DiskFull
            ClockSkew ClockJump
 Protocols  Raft Etcd Workload
-Verbs      solve estimate simulate plot_downtime plot_blame timeline
+Verbs      solve estimate simulate plot_downtime plot_blame timeline spacetime
 Results    Solution Sample Run Estimate
 Units      s h
 Errors     ModelError CannotModel
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from hasim.model.topology import Topology
     from hasim.results import Estimate, Run, Sample, Solution
     from hasim.units import h, s
-    from hasim.views import plot_blame, plot_downtime, timeline
+    from hasim.views import plot_blame, plot_downtime, spacetime, timeline
 
 __version__ = "0.1.0"
 
@@ -107,7 +107,7 @@ _HOMES = {
     "hasim.model.topology": ["Topology"],
     "hasim.results": ["Estimate", "Run", "Sample", "Solution"],
     "hasim.units": ["h", "s"],
-    "hasim.views": ["plot_blame", "plot_downtime", "timeline"],
+    "hasim.views": ["plot_blame", "plot_downtime", "spacetime", "timeline"],
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -175,6 +175,7 @@ __all__ = [
     "s",
     "simulate",
     "solve",
+    "spacetime",
     "timeline",
 ]
 

@@ -239,8 +239,6 @@ def validate(
         _console().print(table(report))
         for path in written:
             print(f"written: {path}")
-    if report.differing:
-        raise typer.Exit(1)
 
 
 class _Page:

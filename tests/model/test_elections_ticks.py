@@ -174,9 +174,18 @@ def test_a_real_etcd_takes_as_long_to_find_a_leader(names: tuple[str, ...]) -> N
     model = modelled(parameters)
     bound = math.sqrt(1 / real["t_leader"].size + 1 / SAMPLED)
     assert distance(real["t_leader"], model.t_leader) < 1.36 * bound  # the 5 % level of the two-sample test
-    # The first timers of kill and part together are at p = 0.02, which ten such comparisons may well contain
-    # (trials of one cluster share the phases of its clocks besides): judged at 1 %.
-    assert distance(real["t_fire"], model.t_fire) < 1.63 * bound
+
+
+def test_first_timers_of_a_real_etcd_run_out_when_ours_do() -> None:
+    from scipy.stats import ks_2samp
+
+    # All trials of one kind together, so that each is judged once; the level of 5 % is shared out after Holm.
+    kinds = [("kill_n3_100-1000", "part_n3_100-1000"), ("kill_n5_50-500",), ("kill_n3_100-1000_pv",)]
+    found = []
+    for names in kinds:
+        parameters, real = recorded(*names)
+        found.append(float(ks_2samp(real["t_fire"], modelled(parameters).t_fire).pvalue))
+    assert all(p > 0.05 / (len(kinds) - rank) for rank, p in enumerate(sorted(found))), found
 
 
 @pytest.mark.parametrize("names", [*REAL, ("kill_n3_100-1000", "part_n3_100-1000")], ids=" and ".join)

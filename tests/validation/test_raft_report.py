@@ -67,11 +67,11 @@ def test_an_overlay_draws_steps_for_samples_and_points_for_quantiles() -> None:
 
 
 def test_the_machine_message_by_message_agrees_with_the_sampler() -> None:
-    # Two such samples differ by this much once in a thousand.
+    # Two such samples differ by this much once in a hundred.
     sampled = sample_continuous(availsim_wan(1), 20_000, np.random.default_rng(3)).t_leader
-    row = distributions("wan", "t", sampled, elect(availsim_wan(1), 150, seed=8))
+    row = distributions("wan", "t", sampled, elect(availsim_wan(1), 300, seed=8))
     assert row.p is not None
-    assert row.p > 1e-3
+    assert row.p > 0.01
 
 
 def test_every_published_curve_is_matched_within_its_tolerance() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from html import escape
 from itertools import count
 from math import inf, nextafter
 from typing import TYPE_CHECKING, Any
@@ -480,8 +481,9 @@ class Etcd:
             raise ModelError(error.problems[0].message, path) from None
 
     def _repr_html_(self) -> str:
-        """A table of all members, for notebooks."""
-        return str(self.endpoint_status().to_html(index=False))
+        """A table of all members and what one should know about them, for notebooks."""
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return str(self.endpoint_status().to_html(index=False)) + notes
 
     def __repr__(self) -> str:
         """Say what there is, and what one should know about it."""

@@ -42,9 +42,9 @@ class Log:
     def slice(self, start: int, bytes_max: int) -> tuple[Entry, ...]:
         """Entries from `start` on, as many as fit in a message, but at least one if there is one."""
         entries = self.entries
-        found = entries[start - self.first :] if start > self.first else entries
-        if not found:
+        if start > self.last or not entries:
             return ()
+        found = entries[start - self.first :] if start > self.first else entries
         total = 0
         for count, entry in enumerate(found):
             total += entry.size
@@ -66,6 +66,11 @@ class Log:
 
     def merge(self, entries: tuple[Entry, ...]) -> int | None:
         """Take in what a leader sent, from the first conflict on (5.3); the index of that, None if all was there."""
+        if entries and entries[0].index == self.last + 1:  # nearly always: nothing to compare
+            self.unsaved = min(self.unsaved, self.last + 1)
+            self.entries.extend(entries)
+            self.last = entries[-1].index
+            return entries[0].index
         for place, entry in enumerate(entries):
             if self.term(entry.index) == entry.term or entry.index <= self.snapshot.index:
                 continue

@@ -74,7 +74,7 @@ class Raft:
         if kind is Received:
             self.receive(event.sender, event.message)  # type: ignore[union-attr]
         elif kind is Fired:
-            self._fire(event.timer)  # type: ignore[union-attr]
+            self.fire(event.timer)  # type: ignore[union-attr]
         elif kind is Drawn:
             state.timeout = event.value  # type: ignore[union-attr]
         elif kind is Unlinked:
@@ -137,7 +137,8 @@ class Raft:
         elif isinstance(message, VoteRequest) and message.pre:
             state.promise(sender, VoteReply(state.term, False, True))
 
-    def _fire(self, timer: str) -> None:
+    def fire(self, timer: str) -> None:
+        """One of Raft's own timers has run out."""
         state = self.state
         timing: Any = self.config.timing
         if timer == "tick":
@@ -168,9 +169,9 @@ class Raft:
         state.log.applied = entry.index
         if state.config.log_facts:
             state.announce("applied", index=entry.index, term=entry.term, data=entry.data)
-        if entry.data is not None and enact and is_change(entry.data):
+        if enact and is_change(entry.data):
             changes.apply_change(state, entry.data)
-        if changes.wants_to_leave(state):
+        if state.members.leaving and changes.wants_to_leave(state):
             proposals.append(state, ((JointChange(()), 0),))
 
     def compact(self, data: Any, size: int, keep: int) -> None:

@@ -20,6 +20,8 @@ from hasim.protocols.raft.progress import Progress
 from hasim.protocols.raft.roles import become_follower, reset
 from hasim.protocols.raft.state import State
 
+_new = tuple.__new__  # half the cost of a named tuple is its own constructor
+
 # ------------------------------------------------------------------------------------------- the leader
 
 
@@ -73,8 +75,8 @@ def _send(member: State, to: Name, progress: Progress, entries: tuple[Entry, ...
     prev_term = log.term(prev)
     if prev_term is None or progress.next < log.first:
         return _send_snapshot(member, to, progress)
-    size = ENTRY_BYTES + sum([entry.size + ENTRY_BYTES for entry in entries])
-    member.send(to, Append(member.term, prev, prev_term, entries, log.commit), size)
+    append, size = _append_of(member, prev, prev_term, entries)
+    member.sends.append(_new(Send, (to, append, size)))
     if entries:
         if progress.state == "replicate":
             progress.next = entries[-1].index + 1
@@ -82,6 +84,25 @@ def _send(member: State, to: Name, progress: Progress, entries: tuple[Entry, ...
         else:
             progress.paused = True
     return True
+
+
+def _append_of(member: State, prev: int, prev_term: int, entries: tuple[Entry, ...]) -> tuple[Append, int]:
+    """An append and its size; followers who are equally far get the same one."""
+    made = member.last_append
+    commit = member.log.commit
+    if made is not None:
+        append = made[0]
+        # In its own term a leader only adds to its log, so the same number of entries after an index are the same.
+        if (
+            append.prev_index == prev
+            and append.commit == commit
+            and append.term == member.term
+            and len(append.entries) == len(entries)
+        ):
+            return made
+    append = _new(Append, (member.term, prev, prev_term, entries, commit))
+    member.last_append = made = append, ENTRY_BYTES + sum([entry.size + ENTRY_BYTES for entry in entries])
+    return made
 
 
 def _send_snapshot(member: State, to: Name, progress: Progress) -> bool:
@@ -97,13 +118,14 @@ def _send_snapshot(member: State, to: Name, progress: Progress) -> bool:
 def broadcast_heartbeat(member: State, context: int) -> None:
     """A sign of life to everybody."""
     commit = member.log.commit
+    sort = (member.term, commit, context)
+    if member.beats[0] == sort:  # much of the life of a cluster; no follower forgets within a term what it has
+        member.sends += member.beats[1]
+        return
     others = [(to, progress) for to, progress in member.progress.items() if to != member.name]
     if all(progress.match >= commit for _, progress in others):
-        # Much of the life of a cluster: the same message to all, the same as the last time.
-        sort = (member.term, commit, context)
-        if member.beats[0] != sort or len(member.beats[1]) != len(others):
-            heartbeat = Heartbeat(*sort)
-            member.beats = (sort, [Send(to, heartbeat, ENTRY_BYTES) for to, _ in others])
+        heartbeat = Heartbeat(*sort)
+        member.beats = (sort, [Send(to, heartbeat, ENTRY_BYTES) for to, _ in others])
         member.sends += member.beats[1]
         return
     for to, progress in others:
@@ -172,7 +194,7 @@ def on_heartbeat_reply(member: State, sender: Name, reply: HeartbeatReply) -> No
         return
     progress.active = True
     progress.paused = False
-    if progress.state == "replicate" and progress.blocked(member.config.window):
+    if progress.flights and progress.state == "replicate" and progress.blocked(member.config.window):
         # An empty one, which is refused if what fills the window was lost: or it would never open again.
         _send(member, sender, progress, ())
     elif progress.match < member.log.last or progress.state == "probe":
@@ -199,21 +221,24 @@ def on_unreachable(member: State, peer: Name) -> None:
 def on_append(member: State, sender: Name, append: Append) -> None:
     """Take in entries that fit the own log; otherwise say where to look (5.3)."""
     hear_leader(member, sender)
-    log = member.log
-    if append.prev_index < log.commit:
+    log, prev, entries = member.log, append.prev_index, append.entries
+    if prev < log.commit:
         member.promise(sender, AppendReply(member.term, log.commit))
         return
-    if log.term(append.prev_index) != append.prev_term:
-        hint, term = log.conflict(append.prev_index, append.prev_term)
-        member.promise(sender, AppendReply(member.term, append.prev_index, True, hint, term))
+    if log.term(prev) != append.prev_term:
+        hint, term = log.conflict(prev, append.prev_term)
+        member.promise(sender, AppendReply(member.term, prev, True, hint, term))
         return
-    first = log.merge(append.entries)
-    if first is not None and member.config.log_facts:
-        fresh = log.entries[first - log.first :]
-        member.announce("appended", first=first, entries=tuple((entry.term, entry.data) for entry in fresh))
-    agreed = append.prev_index + len(append.entries)
-    log.commit = max(log.commit, min(append.commit, agreed))
-    member.promise(sender, AppendReply(member.term, agreed))
+    if entries:
+        first = log.merge(entries)
+        if first is not None and member.config.log_facts:
+            fresh = log.entries[first - log.first :]
+            member.announce("appended", first=first, entries=tuple((entry.term, entry.data) for entry in fresh))
+    agreed = prev + len(entries)
+    commit = append.commit
+    if commit > log.commit:
+        log.commit = max(log.commit, min(commit, agreed))
+    member.promise(sender, _new(AppendReply, (member.term, agreed, False, 0, 0)))
 
 
 def on_heartbeat(member: State, sender: Name, heartbeat: Heartbeat) -> None:
@@ -223,7 +248,11 @@ def on_heartbeat(member: State, sender: Name, heartbeat: Heartbeat) -> None:
     if heartbeat.commit > log.commit:
         assert heartbeat.commit <= log.last, f"told to commit {heartbeat.commit}, but the log ends at {log.last}"
         log.commit = heartbeat.commit
-    member.sends.append(Send(sender, HeartbeatReply(member.term, heartbeat.context), ENTRY_BYTES))
+    heard = member.beat_heard
+    if heard is None or heard[0] is not heartbeat:  # at rest a leader sends one and the same again and again
+        reply = Send(sender, HeartbeatReply(member.term, heartbeat.context), ENTRY_BYTES)
+        member.beat_heard = heard = (heartbeat, reply)
+    member.sends.append(heard[1])
 
 
 def on_snapshot(member: State, sender: Name, install: InstallSnapshot) -> None:

@@ -40,7 +40,8 @@ def journal(saved: Saved | None, record: Record) -> Saved:
             saved.entries.clear()
         else:
             upto = record.snapshot.index - record.keep
-            saved.entries = [entry for entry in saved.entries if entry.index > upto]
+            if saved.entries and saved.entries[0].index <= upto:
+                del saved.entries[: upto + 1 - saved.entries[0].index]
     if record.entries:
         first = record.entries[0].index
         while saved.entries and saved.entries[-1].index >= first:

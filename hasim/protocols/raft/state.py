@@ -9,9 +9,11 @@ from hasim.machine import Announce, CancelTimer, Draw, Effect, Save, Send, SetTi
 from hasim.protocols.raft.config import Continuous, RaftConfig, Ticks
 from hasim.protocols.raft.log import Log
 from hasim.protocols.raft.membership import Membership, Name
-from hasim.protocols.raft.messages import ENTRY_BYTES, Entry, Message, ReadRequest, Snapshot
+from hasim.protocols.raft.messages import ENTRY_BYTES, Append, Entry, Heartbeat, Message, ReadRequest, Snapshot
 from hasim.protocols.raft.progress import Progress
 from hasim.protocols.raft.saved import Record, Saved
+
+_new = tuple.__new__  # half the cost of a named tuple is its own constructor
 
 Role = Literal["follower", "pre-candidate", "candidate", "leader"]
 
@@ -28,7 +30,10 @@ class State:
         self.ticks: Ticks | None = config.timing if isinstance(config.timing, Ticks) else None
         self.now = 0.0
         self.tick_again = SetTimer("tick", config.timing.heartbeat, config.timing.heartbeat)
-        self.beats: tuple[tuple[int, int, int], list[Effect]] = ((0, 0, 0), [])  # the last heartbeats, made once
+        # What is much like the last time is made once: heartbeats, the answer to one, appends.
+        self.beats: tuple[tuple[int, int, int], list[Effect]] = ((0, 0, 0), [])
+        self.beat_heard: tuple[Heartbeat, Send] | None = None
+        self.last_append: tuple[Append, int, int] | None = None  # with its size, and what followed it in the log
 
         self.term = max(saved.term, snapshot.term)
         self.vote = saved.vote
@@ -59,11 +64,11 @@ class State:
 
     def send(self, to: Name, message: Message, size: int = ENTRY_BYTES) -> None:
         """Send what promises nothing."""
-        self.sends.append(Send(to, message, size))
+        self.sends.append(_new(Send, (to, message, size)))
 
     def promise(self, to: Name, message: Message) -> None:
         """Send, to another or to oneself, what must not be said before the disk has it: votes and acknowledgements."""
-        self.after.append(Send(to, message, ENTRY_BYTES))
+        self.after.append(_new(Send, (to, message, ENTRY_BYTES)))
 
     def announce(self, kind: str, **detail: Any) -> None:
         """State a fact."""
@@ -99,7 +104,7 @@ class State:
 
     def append(self, data: Any, size: int) -> Entry:
         """Add an entry of the current term to one's own log."""
-        entry = Entry(self.term, self.log.last + 1, data, size)
+        entry = _new(Entry, (self.term, self.log.last + 1, data, size))
         self.log.add(entry)
         if self.config.log_facts:
             self.announce("appended", first=entry.index, entries=((entry.term, entry.data),))
@@ -112,21 +117,21 @@ class State:
         log = self.log
         must_save = log.unsaved <= log.last or self.term != self.saved_term or self.vote != self.saved_vote
         save = self._save() if must_save or self.new_snapshot is not None else None
-        if save is None and not self.after:
-            effects = self.sends
-            if self.asks:
-                effects = self.asks + effects if effects else self.asks
-                self.asks = []
-            if self.sends:
-                self.sends = []
-            return effects
-        middle = [] if save is None else [save]
+        # Most steps ask for one sort of effect; then its list goes out as it is.
+        asks, sends, after = self.asks, self.sends, self.after
+        if asks:
+            self.asks = []
+        if sends:
+            self.sends = []
+        if after:
+            self.after = []
+        if save is None:
+            if not after:
+                return asks + sends if asks and sends else asks or sends
+            return [*asks, *sends, *after] if asks or sends else after
         if self.role == "leader":
-            effects = [*self.asks, *self.sends, *middle, *self.after]
-        else:
-            effects = [*self.asks, *middle, *self.sends, *self.after]
-        self.asks, self.sends, self.after = [], [], []
-        return effects
+            return [*asks, *sends, save, *after]
+        return [*asks, save, *sends, *after]
 
     def _save(self) -> Save:
         log = self.log
@@ -137,9 +142,10 @@ class State:
         sync = fresh or keep is None
         self.saved_term, self.saved_vote, self.new_snapshot = self.term, self.vote, None
         log.unsaved = log.last + 1
-        size = sum(entry.size + ENTRY_BYTES for entry in entries)
+        size = sum([entry.size + ENTRY_BYTES for entry in entries])
         # The commit index rides along; alone it is not worth a write, for the leader will tell it again.
-        return Save(Record(self.term, self.vote, log.commit, entries, snapshot, keep), sync, size)
+        record = _new(Record, (self.term, self.vote, log.commit, entries, snapshot, keep))
+        return _new(Save, (record, sync, size))
 
 
 class Reads:

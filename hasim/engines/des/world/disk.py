@@ -6,8 +6,9 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from hasim.engines.des.world.alarm import Alarm
-from hasim.engines.des.world.leap import LeapingEnvironment
+from simpy import Event
+
+from hasim.engines.des.world.leap import LeapingEnvironment, Recurring
 from hasim.engines.des.world.touch import Touch
 from hasim.machine import Journal
 
@@ -28,8 +29,9 @@ class Disk:
         self.extras: list[Callable[[], float]] = []
         self.stalls: list[Touch] = []
         self.fulls: list[Touch] = []
-        self._waiting: Callable[[], None] | None = None  # a sync that a stall keeps from ending
-        self._alarm: Alarm | None = None
+        self._end = Recurring(env, self._ended)  # of the sync under way
+        self._done: Callable[[], None] | None = None  # who waits for it
+        self._is_held = False  # whether a stall keeps it from ending
 
     def saved(self) -> Any:
         """What a process that starts now finds; it must not change it, nor keep parts of it that change."""
@@ -53,20 +55,30 @@ class Disk:
     def sync(self, done: Callable[[], None]) -> bool:
         """Make safe what is written; True if that took no time, else `done` is called when it is."""
         delay = next(self._sync_times)
-        for extra in self.extras:
-            delay += extra()
+        if self.extras:
+            for extra in self.extras:
+                delay += extra()
         if delay <= 0 and not self.stalls:
             self._make_safe()
             return True
-        self._alarm = Alarm(self._env, self._env._now + delay, lambda: self._ended(done))
+        env = self._env
+        self._done = done
+        env.push((env._now + delay, 1, env.number(), self._end))
         return False
 
-    def _ended(self, done: Callable[[], None]) -> None:
+    def _ended(self, event: Event) -> None:
+        if event is not self._end:  # that sync was abandoned
+            return
         if self.stalls:
-            self._waiting = lambda: self._ended(done)
+            self._is_held = True
             for touch in self.stalls:
                 touch.touched = True
             return
+        self._finish()
+
+    def _finish(self) -> None:
+        done, self._done = self._done, None
+        assert done is not None
         self._make_safe()
         done()
 
@@ -83,16 +95,16 @@ class Disk:
 
     def unstall(self) -> None:
         """Let a sync end that the last stall kept from it."""
-        waiting = self._waiting
-        if waiting is not None and not self.stalls:
-            self._waiting = None
-            waiting()
+        if self._is_held and not self.stalls:
+            self._is_held = False
+            self._finish()
 
     def abandon(self) -> None:
         """Forget a sync under way, since nobody waits for it any more; the page cache stays."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._waiting = None
+        if self._done is not None:
+            # SimPy cannot take an event back: the old one passes and does nothing, and the next sync has its own.
+            self._end = Recurring(self._env, self._ended)
+        self._done, self._is_held = None, False
 
     def lose_power(self) -> None:
         """Lose what was not synced; of a sync under way we take the worst, that nothing of it was done."""

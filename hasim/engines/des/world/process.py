@@ -90,7 +90,7 @@ class Process:
             elif kind is SetTimer:
                 self._set(effect)
             elif kind is Save:
-                self._commit([[effect, *effects]])
+                self._commit_one(effect, [*effects])
                 break
             else:
                 self._do(effect)
@@ -239,6 +239,15 @@ class Process:
             self._drain()
         return kept
 
+    def _commit_one(self, save: Save, rest: list[Effect]) -> None:
+        """Take one step from its first save on, on an idle disk."""
+        for effect in rest:
+            if effect.__class__ is not Send and effect.__class__ is not Answer:
+                self._commit([[save, *rest]])
+                return
+        # Nearly every step that saves is of this kind, and there is nothing to sort.
+        self._write([] if save.record is None else [save.record], save.sync and save.record is not None, rest)
+
     def _commit(self, steps: Sequence[Sequence[Effect]]) -> None:
         """Take steps together, on an idle disk: their heads, one write of all records, and then their tails."""
         tail: list[Effect] = []
@@ -256,13 +265,17 @@ class Process:
                 else:
                     tail.append(effect)
         saves = [save for save in saves if save.record is not None]
+        self._write([save.record for save in saves], any([save.sync for save in saves]), tail)
+
+    def _write(self, records: list[Any], sync: bool, tail: list[Effect]) -> None:
+        """Write records together, and do what follows, once they are safe if that is wanted."""
         disk = self.node.disk
-        if saves:
-            if disk.refuses():
+        if records:
+            if disk.fulls and disk.refuses():
                 self.node.exited("disk full")
                 return
-            disk.write([save.record for save in saves])
-        if any(save.sync for save in saves):
+            disk.write(records)
+        if sync:
             self.syncing = True
             if not disk.sync(self._synced):
                 self._tail = tail
@@ -272,8 +285,14 @@ class Process:
         self._do_all(tail)
 
     def _do_all(self, effects: Iterable[Effect]) -> None:
+        links = self._links
         for effect in effects:
-            self._do(effect)
+            if effect.__class__ is Send:
+                link = links.get(effect.to)  # type: ignore[union-attr]
+                if link is not None:
+                    link.send(effect.message, effect.size)  # type: ignore[union-attr]
+            else:
+                self._do(effect)
             if self.dead:
                 return
 
