@@ -121,15 +121,15 @@ class EtcdWorld:
         return max(self.office, key=lambda name: self.office[name], default=None)
 
     def _observe(self, kind: str, subject: str, detail: Detail) -> None:
-        self.changed_at = self.env.now
+        self.changed_at = self.env._now
+        if kind == "revision":  # with every write
+            assert not isinstance(detail, str)
+            self.revision = max(self.revision, detail["revision"])
+            return
         if kind == "process started":
             self._booting = subject
         elif kind == "started":
             self._booting = None
-        if kind == "revision":
-            assert not isinstance(detail, str)
-            self.revision = max(self.revision, detail["revision"])
-            return
         if kind == "in office":
             assert not isinstance(detail, str)
             self.office[subject] = detail["term"]

@@ -44,7 +44,10 @@ from hasim.protocols.raft.membership import Change, is_change
 from hasim.protocols.raft.messages import Entry, ReadRequest
 
 WRITES = (asked.Put, asked.Delete, asked.Cas)
+GROWING = (asked.Put, asked.Cas)
 REPLICATED = (Compact, Disarm)
+
+_new = tuple.__new__  # half the cost of a named tuple is its own constructor
 
 
 class EtcdMember:
@@ -56,6 +59,7 @@ class EtcdMember:
         self.raft = Raft(config.raft)
         self.name = config.raft.name
         self.store = Store()
+        self.roomy = config.quota_bytes - etcd.REQUEST_BYTES_MAX  # up to there any request fits
         self.database = 0  # bytes, which only defragmenting gives back
         self.booted = 0.0
         self.count = 0
@@ -77,16 +81,20 @@ class EtcdMember:
     def step(self, event: Event, now: float) -> Sequence[Effect]:
         """Take in an event and ask for effects, in order."""
         raft = self.raft
-        kind = type(event)
+        kind = event.__class__
         if kind is Received:  # by far the most
             raft.state.now = now
             raft.receive(event.sender, event.message)  # type: ignore[union-attr]
+        elif kind is Fired:
+            raft.state.now = now
+            timer = event.timer  # type: ignore[union-attr]
+            if timer in _TIMERS:
+                _TIMERS[timer](self)
+            else:
+                raft.fire(timer)
         elif kind is Proposed:
             raft.state.now = now
             self._request(event.command, event.ref)  # type: ignore[union-attr]
-        elif kind is Fired and event.timer in _TIMERS:  # type: ignore[union-attr]
-            raft.state.now = now
-            _TIMERS[event.timer](self)  # type: ignore[union-attr]
         elif kind is Stopping:
             raft.state.now = now
             self._stop()
@@ -99,7 +107,8 @@ class EtcdMember:
             elif kind is Unlinked:
                 self.linked.pop(event.peer, None)  # type: ignore[union-attr]
         state = raft.state
-        if state.log.applied < state.log.commit or state.leader != self.leader or state.confirmed or state.installed:
+        log = state.log
+        if log.applied < log.commit or state.leader != self.leader or state.confirmed or state.installed:
             self._follow_up()
         effects = state.collect()
         if self.out:
@@ -115,13 +124,16 @@ class EtcdMember:
             state.installed = None
         if state.leader != self.leader:
             self._leader_changed()
-        while entries := self.raft.committed():
-            for entry in entries:
+        log = state.log
+        while log.applied < log.commit:
+            for entry in self.raft.committed():
                 self._apply(entry)
-        for ref, index in state.confirmed:
-            self.reads.answered(ref, index)
-        state.confirmed = []
-        self._serve_round()
+        if state.confirmed:
+            for ref, index in state.confirmed:
+                self.reads.answered(ref, index)
+            state.confirmed = []
+        if self.reads.now is not None:
+            self._serve_round()
         if state.log.applied - state.log.snapshot.index >= min(etcd.BACKEND_BATCH, self.config.snapshot_count):
             self._commit_backend()
 
@@ -220,14 +232,14 @@ class EtcdMember:
     # -------------------------------------------------------------------------------------- requests
 
     def _request(self, command: Any, ref: str) -> None:
-        if isinstance(command, asked.Status):
+        if command.__class__ in WRITES and self.serving:  # by far the most
+            self._write(command, ref)
+        elif isinstance(command, asked.Status):
             self._answer(ref, Done(self._status(), self.store.revision))
         elif not self.serving:
             self._answer(ref, Refused(asked.SERVER_STOPPED if self.stopping else asked.CONNECTION_REFUSED))
         elif isinstance(command, Get):
             self._get(command, ref)
-        elif isinstance(command, WRITES):
-            self._write(command, ref)
         elif isinstance(command, REPLICATED):
             self._submit(command, ref, etcd_size=0)
         elif isinstance(command, asked.MemberAdd | asked.MemberRemove | asked.MemberPromote):
@@ -252,7 +264,7 @@ class EtcdMember:
             self._begin_round()
 
     def _write(self, command: Any, ref: str) -> None:
-        size = size_of(command.key, getattr(command, "value", ""))
+        size = size_of(command.key, "" if command.__class__ is asked.Delete else command.value)
         log = self.raft.state.log
         if size > etcd.REQUEST_BYTES_MAX:
             self._answer(ref, Refused(asked.TOO_LARGE))
@@ -266,7 +278,7 @@ class EtcdMember:
 
     def _fits(self, command: Any) -> bool:
         """Whether the database has room for what is to be written."""
-        if not isinstance(command, asked.Put | asked.Cas):
+        if command.__class__ not in GROWING:
             return True
         return self.database + size_of(command.key, command.value) <= self.config.quota_bytes
 
@@ -277,20 +289,21 @@ class EtcdMember:
     def _submit(self, operation: Any, ref: str, etcd_size: int) -> None:
         """Propose an operation, now or when there is a leader."""
         ident = self._ident()
-        request = Request(ident, operation)
-        if not len(self.waiting):
+        request = _new(Request, (ident, operation))
+        waiting = self.waiting.by_ident
+        if not waiting:
             self._set("requests", self.config.request_timeout)
         state = self.raft.state
         if state.leader is None:
-            self.waiting.by_ident[ident] = Wait(ref, state.now, etcd_size, request)
+            waiting[ident] = Wait(ref, state.now, etcd_size, request)
         elif proposals.propose(state, ((request, etcd_size),)):
-            self.waiting.by_ident[ident] = Wait(ref, state.now, etcd_size)
+            waiting[ident] = _new(Wait, (ref, state.now, etcd_size, None))
         else:
             self._answer(ref, Refused(asked.DROPPED))
 
     def _ident(self) -> Ident:
         self.count += 1
-        return Ident(self.name, self.booted, self.count)
+        return _new(Ident, (self.name, self.booted, self.count))
 
     def _leader_changed(self) -> None:
         state = self.raft.state
@@ -438,30 +451,35 @@ class EtcdMember:
 
     def _apply(self, entry: Entry) -> None:
         data = entry.data
-        if isinstance(data, Change):
-            self._enact(entry, data)
+        if data.__class__ is not Request:
+            if isinstance(data, Change):
+                self._enact(entry, data)
+            else:
+                self.raft.applied(entry)
+                assert data is None or is_change(data), f"an etcd log cannot hold {data!r}"
             return
-        self.raft.applied(entry)
-        if data is None or is_change(data):
-            return
-        assert isinstance(data, Request), f"an etcd log cannot hold {data!r}"
-        before = self.store.revision
-        fits = self._fits(data.operation)
-        result = self.store.apply(data.operation)
-        self.database = max(self.database, self.store.in_use)
+        self.raft.applied(entry, enact=False)  # there is nothing to enact
+        store, operation = self.store, data.operation
+        before = store.revision
+        fits = self.database <= self.roomy or self._fits(operation)
+        result = store.apply(operation)
+        if store.in_use > self.database:
+            self.database = store.in_use
         if not fits and isinstance(result, Done):
             # It passed where it was asked for, and is applied as everywhere, but here there is no room for more.
             self._raise_alarm()
             result = Refused(asked.NO_SPACE, unknown=True)
-        if self.store.revision != before and self.raft.state.role == "leader":
-            self.raft.state.announce("revision", revision=self.store.revision)
-        mine = data.ident.member == self.name and data.ident.boot == self.booted
-        if mine and isinstance(data.operation, Publish) and not (self.serving or self.stopping):
+        if store.revision != before and self.raft.state.role == "leader":
+            self.raft.state.announce("revision", revision=store.revision)
+        ident = data.ident
+        if ident.member != self.name or ident.boot != self.booted:  # nobody waits for it here
+            return
+        if operation.__class__ is Publish and not (self.serving or self.stopping):
             self.serving = True
             self.raft.state.announce("serving")
-        wait = self.waiting.by_ident.pop(data.ident, None)
+        wait = self.waiting.by_ident.pop(ident, None)
         if wait is not None and wait.ref:
-            self.out.append(Answer(wait.ref, result))
+            self.out.append(_new(Answer, (wait.ref, result, False)))
 
     def _answer(self, ref: str, result: Result) -> None:
         """Answer without regard to the disk; what nobody waits for has no reference."""

@@ -45,6 +45,8 @@ class Log:
         if start > self.last or not entries:
             return ()
         found = entries[start - self.first :] if start > self.first else entries
+        if len(found) == 1:
+            return (found[0],)
         total = 0
         for count, entry in enumerate(found):
             total += entry.size

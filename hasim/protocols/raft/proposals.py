@@ -19,7 +19,7 @@ def propose(member: State, items: tuple[Item, ...]) -> bool:
         return append(member, items)
     if member.leader is None:
         return False
-    member.send(member.leader, Forward(items), sum(size for _, size in items))
+    member.send(member.leader, Forward(items), sum([size for _, size in items]))
     return True
 
 

@@ -63,46 +63,43 @@ def send_append(member: State, to: Name, progress: Progress, even_empty: bool) -
     """Send one append, or a snapshot where the log does not reach back far enough; whether anything was sent."""
     if progress.blocked(member.config.window):
         return False
-    entries = member.log.slice(progress.next, member.config.message_bytes_max)
-    if progress.next >= member.log.first and not entries and not even_empty:
+    log, start = member.log, progress.next
+    made = member.last_append
+    # Followers who are equally far get the same append; a leader only adds to its log, and a state leads one term.
+    sort = (start, log.first, log.last, log.commit, member.term)
+    if made is None or made[0] != sort:
+        entries = log.slice(start, member.config.message_bytes_max)
+        member.last_append = made = sort, *_append_of(member, start, entries)
+    _, append, size = made
+    entries = () if append is None else append.entries
+    if not entries and not even_empty and start >= log.first:
         return False
-    return _send(member, to, progress, entries)
+    return _send(member, to, progress, append, size)
 
 
-def _send(member: State, to: Name, progress: Progress, entries: tuple[Entry, ...]) -> bool:
+def _append_of(member: State, start: int, entries: tuple[Entry, ...]) -> tuple[Append | None, int]:
+    """An append of these entries, from `start` on, and its size; None where the log does not reach back so far."""
     log = member.log
-    prev = progress.next - 1
-    prev_term = log.term(prev)
-    if prev_term is None or progress.next < log.first:
+    prev_term = log.term(start - 1)
+    if prev_term is None or start < log.first:
+        return None, 0
+    size = ENTRY_BYTES + sum([entry.size + ENTRY_BYTES for entry in entries])
+    return _new(Append, (member.term, start - 1, prev_term, entries, log.commit)), size
+
+
+def _send(member: State, to: Name, progress: Progress, append: Append | None, size: int) -> bool:
+    if append is None:
         return _send_snapshot(member, to, progress)
-    append, size = _append_of(member, prev, prev_term, entries)
     member.sends.append(_new(Send, (to, append, size)))
+    entries = append.entries
     if entries:
         if progress.state == "replicate":
-            progress.next = entries[-1].index + 1
-            progress.flights.append(entries[-1].index)
+            last = progress.next - 1 + len(entries)
+            progress.next = last + 1
+            progress.flights.append(last)
         else:
             progress.paused = True
     return True
-
-
-def _append_of(member: State, prev: int, prev_term: int, entries: tuple[Entry, ...]) -> tuple[Append, int]:
-    """An append and its size; followers who are equally far get the same one."""
-    made = member.last_append
-    commit = member.log.commit
-    if made is not None:
-        append = made[0]
-        # In its own term a leader only adds to its log, so the same number of entries after an index are the same.
-        if (
-            append.prev_index == prev
-            and append.commit == commit
-            and append.term == member.term
-            and len(append.entries) == len(entries)
-        ):
-            return made
-    append = _new(Append, (member.term, prev, prev_term, entries, commit))
-    member.last_append = made = append, ENTRY_BYTES + sum([entry.size + ENTRY_BYTES for entry in entries])
-    return made
 
 
 def _send_snapshot(member: State, to: Name, progress: Progress) -> bool:
@@ -196,7 +193,7 @@ def on_heartbeat_reply(member: State, sender: Name, reply: HeartbeatReply) -> No
     progress.paused = False
     if progress.flights and progress.state == "replicate" and progress.blocked(member.config.window):
         # An empty one, which is refused if what fills the window was lost: or it would never open again.
-        _send(member, sender, progress, ())
+        _send(member, sender, progress, *_append_of(member, progress.next, ()))
     elif progress.match < member.log.last or progress.state == "probe":
         send_append(member, sender, progress, even_empty=True)
     if reply.context:

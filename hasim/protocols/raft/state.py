@@ -33,7 +33,7 @@ class State:
         # What is much like the last time is made once: heartbeats, the answer to one, appends.
         self.beats: tuple[tuple[int, int, int], list[Effect]] = ((0, 0, 0), [])
         self.beat_heard: tuple[Heartbeat, Send] | None = None
-        self.last_append: tuple[Append, int, int] | None = None  # with its size, and what followed it in the log
+        self.last_append: tuple[tuple[int, ...], Append | None, int] | None = None  # with what it depends on; its size
 
         self.term = max(saved.term, snapshot.term)
         self.vote = saved.vote
