@@ -25,8 +25,8 @@ DIAL_S = 1.0  # to which the election timeout is added: etcd's server/embed/conf
 RETRANSMIT_MIN_S = 0.208
 """Linux's 0.2 s as its timer wheel keeps it: in jiffies of 4 ms, longer waits in steps of eight, always rounded up.
 
-In the record of etcd 3.4.23 appends that were first lost at the election (`t_leader`) came through 3.26 to 3.35 s later:
-the 16-fold of this, a tail loss probe and four retransmissions.
+In the record of etcd 3.4.23 appends that were first lost at the election (`t_leader`) came through 3.26 to 3.35 s
+later: the 16-fold of this, a tail loss probe and four retransmissions.
 """
 
 # Facts after which a member does not lead, whatever it may think of itself.

@@ -21,7 +21,7 @@ from hasim.engines.des.etcd_settings import Settings
 from hasim.engines.des.etcd_tables import health_table, members_table, status_table
 from hasim.engines.des.etcd_world import EtcdWorld
 from hasim.engines.des.workload import Workload
-from hasim.engines.des.world import LeapingEnvironment, World
+from hasim.engines.des.world import LeapingEnvironment, Watched, World
 from hasim.errors import ModelError, nearest
 from hasim.faults.fault import Fault
 from hasim.faults.verdict import DROP, PASS, Draw, Verdict
@@ -455,23 +455,11 @@ class Etcd:
         self._note("healed", "network", "")
 
     def play(self, fault: Fault) -> None:
-        """Begin a scripted fault; its `at` counts from now."""
+        """Begin a scripted fault; its `at` counts from now. The trace tells when it begins and ends."""
         if not hasattr(fault, "script") or not hasattr(fault, "targets"):
             raise ModelError(f"got {fault!r}; give a fault, like ha.Pause('etcd-1', at=0, lasting='5s')", "fault")
         self._places(fault.targets, "fault")
-        script = fault.script(self._etcd.world)
-        kind, subject = type(fault).__name__, ", ".join(fault.targets)
-
-        def steps() -> Any:
-            begun = False
-            for delay in script:
-                if begun:
-                    self._note("fault begun", subject, {"fault": kind})
-                begun = not begun and delay > 0
-                yield self._env.timeout(delay)
-            self._note("fault ended", subject, {"fault": kind})
-
-        self._env.process(steps())
+        self._env.process(Watched(self._etcd.world, fault, self._note).play())
 
     def _places(self, names: Sequence[str], path: str) -> tuple[str, ...]:
         """The members that are called so or stand in such zones."""

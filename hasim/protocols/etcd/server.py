@@ -36,6 +36,7 @@ from hasim.protocols.etcd.membership import apply_check, strict_reconfig_check
 from hasim.protocols.etcd.reading import ReadLoop
 from hasim.protocols.etcd.requests import Done, Get, Refused, Result
 from hasim.protocols.etcd.seats import change_of, view_of
+from hasim.protocols.etcd.status import status_of
 from hasim.protocols.etcd.store import Compact, Disarm, Ident, Publish, RaiseAlarm, Request, Store, size_of
 from hasim.protocols.etcd.waiting import Wait, Waiting
 from hasim.protocols.raft import election, proposals, reads, transfer
@@ -81,32 +82,30 @@ class EtcdMember:
     def step(self, event: Event, now: float) -> Sequence[Effect]:
         """Take in an event and ask for effects, in order."""
         raft = self.raft
+        state = raft.state
+        state.now = now
         kind = event.__class__
         if kind is Received:  # by far the most
-            raft.state.now = now
             raft.receive(event.sender, event.message)  # type: ignore[union-attr]
         elif kind is Fired:
-            raft.state.now = now
             timer = event.timer  # type: ignore[union-attr]
             if timer in _TIMERS:
                 _TIMERS[timer](self)
             else:
                 raft.fire(timer)
         elif kind is Proposed:
-            raft.state.now = now
             self._request(event.command, event.ref)  # type: ignore[union-attr]
         elif kind is Stopping:
-            raft.state.now = now
             self._stop()
         else:
             raft.hear(event, now)
             if kind is Started:
+                state = raft.state  # a new one
                 self._start(now)
             elif kind is Linked:
                 self.linked[event.peer] = now  # type: ignore[union-attr]
             elif kind is Unlinked:
                 self.linked.pop(event.peer, None)  # type: ignore[union-attr]
-        state = raft.state
         log = state.log
         if log.applied < log.commit or state.leader != self.leader or state.confirmed or state.installed:
             self._follow_up()
@@ -235,7 +234,8 @@ class EtcdMember:
         if command.__class__ in WRITES and self.serving:  # by far the most
             self._write(command, ref)
         elif isinstance(command, asked.Status):
-            self._answer(ref, Done(self._status(), self.store.revision))
+            status = status_of(self.name, self.raft.state, self.store, self.database)
+            self._answer(ref, Done(status, self.store.revision))
         elif not self.serving:
             self._answer(ref, Refused(asked.SERVER_STOPPED if self.stopping else asked.CONNECTION_REFUSED))
         elif isinstance(command, Get):
@@ -270,7 +270,7 @@ class EtcdMember:
             self._answer(ref, Refused(asked.TOO_LARGE))
         elif log.commit - log.applied > etcd.APPLY_GAP_MAX:
             self._answer(ref, Refused(asked.TOO_MANY_REQUESTS))
-        elif not self._fits(command):
+        elif not (self.database <= self.roomy or self._fits(command)):
             self._raise_alarm()
             self._answer(ref, Refused(asked.NO_SPACE))
         else:
@@ -463,8 +463,7 @@ class EtcdMember:
         before = store.revision
         fits = self.database <= self.roomy or self._fits(operation)
         result = store.apply(operation)
-        if store.in_use > self.database:
-            self.database = store.in_use
+        self.database = max(self.database, store.in_use)
         if not fits and isinstance(result, Done):
             # It passed where it was asked for, and is applied as everywhere, but here there is no room for more.
             self._raise_alarm()
@@ -485,22 +484,6 @@ class EtcdMember:
         """Answer without regard to the disk; what nobody waits for has no reference."""
         if ref:
             self.out.append(Answer(ref, result, at_once=True))
-
-    def _status(self) -> dict[str, Any]:
-        state = self.raft.state
-        return {
-            "member": self.name,
-            "role": "learner" if self.name in state.members.learners else state.role,
-            "leader": state.leader,
-            "term": state.term,
-            "index": state.log.last,
-            "applied": state.log.applied,
-            "revision": self.store.revision,
-            "database": self.database,
-            "alarms": self.store.alarms,
-            "members": {name: name in self.store.started for name in state.members.everybody},
-            "learners": state.members.learners,
-        }
 
 
 _TIMERS = {

@@ -118,11 +118,9 @@ class Store:
         if self.alarms:
             return Refused(NO_SPACE)
         revision = self.revision = self.revision + 1
-        keys = self.keys
-        if key in keys:
-            self._replace(key)
-        keys[key] = _new(Value, (value, revision))
-        self.in_use += len(key) + len(value) + REVISION_BYTES  # size_of, without the call
+        self._replace(key)
+        self.keys[key] = _new(Value, (value, revision))
+        self.in_use += size_of(key, value)
         return _new(Done, (None, revision))
 
     def _delete(self, key: str) -> Result:

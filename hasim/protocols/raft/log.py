@@ -32,9 +32,8 @@ class Log:
 
     def term(self, index: int) -> int | None:
         """Term of the entry at an index; None where the log does not reach, on either side."""
-        place = index - self.first
-        if 0 <= place < len(self.entries):
-            return self.entries[place].term
+        if self.first <= index <= self.last:
+            return self.entries[index - self.first].term
         if index == self.snapshot.index:
             return self.snapshot.term
         return 0 if index == 0 else None
@@ -61,18 +60,20 @@ class Log:
 
     def add(self, entry: Entry) -> None:
         """Put one entry at the end: a leader's own."""
-        assert entry.index == self.last + 1, f"entry {entry.index} after {self.last}"
-        self.unsaved = min(self.unsaved, entry.index)
+        index = entry.index
+        assert index == self.last + 1, f"entry {index} after {self.last}"
+        self.unsaved = min(self.unsaved, index)
         self.entries.append(entry)
-        self.last = entry.index
+        self.last = index
 
     def merge(self, entries: tuple[Entry, ...]) -> int | None:
         """Take in what a leader sent, from the first conflict on (5.3); the index of that, None if all was there."""
         if entries and entries[0].index == self.last + 1:  # nearly always: nothing to compare
-            self.unsaved = min(self.unsaved, self.last + 1)
+            first = self.last + 1
+            self.unsaved = min(self.unsaved, first)
             self.entries.extend(entries)
-            self.last = entries[-1].index
-            return entries[0].index
+            self.last += len(entries)
+            return first
         for place, entry in enumerate(entries):
             if self.term(entry.index) == entry.term or entry.index <= self.snapshot.index:
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hasim.protocols.raft import changes, replication
-from hasim.protocols.raft.membership import Name
+from hasim.protocols.raft.membership import Name, is_change
 from hasim.protocols.raft.messages import AppendReply, Forward
 from hasim.protocols.raft.state import State
 
@@ -28,8 +28,11 @@ def append(member: State, items: tuple[Item, ...]) -> bool:
     if member.transferee is not None or member.name not in member.progress:
         return False
     for data, size in items:
-        fits = changes.admissible(member, data)
+        if not is_change(data):
+            member.append(data, size)
+            continue
         # A change that is not admissible becomes an empty entry: whoever waits for it sees that it was refused.
+        fits = changes.admissible(member, data)
         entry = member.append(data if fits else None, size if fits else 0)
         changes.note_proposed(member, entry.data, entry.index)
     member.promise(member.name, AppendReply(member.term, member.log.last))

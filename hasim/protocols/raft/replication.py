@@ -64,17 +64,15 @@ def send_append(member: State, to: Name, progress: Progress, even_empty: bool) -
     if progress.blocked(member.config.window):
         return False
     log, start = member.log, progress.next
+    if start > log.last and start >= log.first and not even_empty:
+        return False
     made = member.last_append
     # Followers who are equally far get the same append; a leader only adds to its log, and a state leads one term.
     sort = (start, log.first, log.last, log.commit, member.term)
     if made is None or made[0] != sort:
         entries = log.slice(start, member.config.message_bytes_max)
         member.last_append = made = sort, *_append_of(member, start, entries)
-    _, append, size = made
-    entries = () if append is None else append.entries
-    if not entries and not even_empty and start >= log.first:
-        return False
-    return _send(member, to, progress, append, size)
+    return _send(member, to, progress, made[1], made[2])
 
 
 def _append_of(member: State, start: int, entries: tuple[Entry, ...]) -> tuple[Append | None, int]:
@@ -83,7 +81,9 @@ def _append_of(member: State, start: int, entries: tuple[Entry, ...]) -> tuple[A
     prev_term = log.term(start - 1)
     if prev_term is None or start < log.first:
         return None, 0
-    size = ENTRY_BYTES + sum([entry.size + ENTRY_BYTES for entry in entries])
+    size = ENTRY_BYTES
+    for entry in entries:
+        size += entry.size + ENTRY_BYTES
     return _new(Append, (member.term, start - 1, prev_term, entries, log.commit)), size
 
 
@@ -139,23 +139,25 @@ def on_append_reply(member: State, sender: Name, reply: AppendReply) -> None:
     if reply.rejected:
         _refused(member, sender, progress, reply)
         return
+    index, log = reply.index, member.log
     was_blocked = progress.blocked(member.config.window)
-    if not progress.acknowledged(reply.index) and not (progress.match == reply.index and progress.state == "probe"):
+    if not progress.acknowledged(index) and not (progress.match == index and progress.state == "probe"):
         return
-    arrived = progress.match + 1 >= member.log.first or progress.match >= progress.pending_snapshot
-    if progress.state == "probe" or (progress.state == "snapshot" and arrived):
+    if progress.state == "replicate":
+        progress.land(index)
+    elif (
+        progress.state == "probe" or progress.match + 1 >= log.first or progress.match >= progress.pending_snapshot
+    ):  # what is no probe waits for a snapshot
         # If the log no longer reaches back to the snapshot that has arrived, another one follows.
         progress.to_replicate()
-    elif progress.state == "replicate":
-        progress.land(reply.index)
-    if progress.match > member.log.commit and maybe_commit(member):
+    if progress.match > log.commit and maybe_commit(member):
         broadcast_append(member)
     elif was_blocked and sender != member.name:
         send_append(member, sender, progress, even_empty=True)
     if sender != member.name:
-        while progress.next <= member.log.last and send_append(member, sender, progress, even_empty=False):
+        while progress.next <= log.last and send_append(member, sender, progress, even_empty=False):
             pass
-        if sender == member.transferee and progress.match == member.log.last:
+        if sender == member.transferee and progress.match == log.last:
             member.send(sender, TimeoutNow(member.term))
 
 

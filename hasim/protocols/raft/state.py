@@ -142,7 +142,9 @@ class State:
         sync = fresh or keep is None
         self.saved_term, self.saved_vote, self.new_snapshot = self.term, self.vote, None
         log.unsaved = log.last + 1
-        size = sum([entry.size + ENTRY_BYTES for entry in entries])
+        size = 0
+        for entry in entries:
+            size += entry.size + ENTRY_BYTES
         # The commit index rides along; alone it is not worth a write, for the leader will tell it again.
         record = _new(Record, (self.term, self.vote, log.commit, entries, snapshot, keep))
         return _new(Save, (record, sync, size))

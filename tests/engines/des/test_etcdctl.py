@@ -472,3 +472,19 @@ def test_a_write_that_timed_out_may_appear_later() -> None:
     etcd.run("10s")
     assert etcd.get("k").value == "late"
     assert etcd.check().ok
+
+
+def test_a_fault_at_play_tells_when_it_begins_and_ends_and_whether_it_did_anything() -> None:
+    etcd = Etcd(3, seed=1).run("5s")
+    etcd.play(ha.Pause("etcd-1", at="1s", lasting="2s"))
+    etcd.play(ha.SlowDisk("etcd-2", extra="1s", at="1s", lasting="2s"))  # nobody writes
+    begun = etcd.now
+    etcd.run("5s")
+    facts = etcd.trace.filter(["fault begun", "fault ended"])
+    told = [(round(fact.at - begun, 6), fact.kind, fact.subject, fact.detail) for fact in facts]
+    assert told == [
+        (1.0, "fault begun", "etcd-1", {"fault": "Pause"}),
+        (1.0, "fault begun", "etcd-2", {"fault": "SlowDisk"}),
+        (3.0, "fault ended", "etcd-1", {"fault": "Pause"}),
+        (3.0, "fault ended", "etcd-2", {"fault": "SlowDisk", "touched": "nothing"}),
+    ]

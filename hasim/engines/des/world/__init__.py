@@ -27,7 +27,8 @@ Random streams: "<node>/<timer>" and "<node>/<what is drawn>", "<node>/fsync", "
 "<a>><b>/rules" and "<a>><b>/signs of life".
 
 One concept a file: `leap` (the event loop), `alarm`, `chance`, `clock`, `disk`, `timer`, `process`, `node`, `wire`,
-`line`, `datagram` (udp), `stream` and `dialer` (tcp), `network`, `touch`, `verbs` and `world`.
+`line`, `datagram` (udp), `stream` and `dialer` (tcp), `network`, `touch`, `verbs`, `watched`
+(one fault at play) and `world`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from hasim.engines.des.world.leap import LeapingEnvironment
 from hasim.engines.des.world.node import Node
 from hasim.engines.des.world.stream import TcpTiming
 from hasim.engines.des.world.touch import Touch
+from hasim.engines.des.world.watched import Watched
 from hasim.engines.des.world.world import World
 
-__all__ = ["Clock", "Disk", "LeapingEnvironment", "Node", "TcpTiming", "Touch", "World"]
+__all__ = ["Clock", "Disk", "LeapingEnvironment", "Node", "TcpTiming", "Touch", "Watched", "World"]

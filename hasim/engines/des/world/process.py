@@ -280,7 +280,7 @@ class Process:
             self.syncing = True
             if not disk.sync(self._synced):
                 self._tail = tail
-                self.is_ready = not self._timers_wait()
+                self.is_ready = not self.node.timers_wait_for_disk
                 return
             self.syncing = False
         self._do_all(tail)
@@ -289,9 +289,9 @@ class Process:
         links = self._links
         for effect in effects:
             if effect.__class__ is Send:
-                link = links.get(effect.to)  # type: ignore[union-attr]
+                link = links.get(effect.to)
                 if link is not None:
-                    link.send(effect.message, effect.size)  # type: ignore[union-attr]
+                    link.send(effect.message, effect.size)
             else:
                 self._do(effect)
             if self.dead:
