@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from bare_simpy import bare
 
-from hasim.engines.des.etcd_world import EtcdWorld
+from hasim.engines.des.etcd.world import EtcdWorld
 from hasim.engines.des.world import LeapingEnvironment, Node
 from hasim.machine import Received
 from hasim.model.raft import Raft

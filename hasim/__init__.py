@@ -25,8 +25,8 @@ from hasim.errors import CannotModel, ModelError
 
 if TYPE_CHECKING:
     from hasim.engines.des import simulate
-    from hasim.engines.des.etcdctl import Etcd
-    from hasim.engines.des.workload import Workload
+    from hasim.engines.des.etcd.handle import Etcd
+    from hasim.engines.des.etcd.workload import Workload
     from hasim.engines.exact import solve
     from hasim.engines.montecarlo import estimate
     from hasim.faults import (
@@ -65,8 +65,8 @@ __version__ = "0.1.0"
 # Where each name lives; modules are imported when a name is first asked for, so that `import hasim` costs little.
 _HOMES = {
     "hasim.engines.des": ["simulate"],
-    "hasim.engines.des.etcdctl": ["Etcd"],
-    "hasim.engines.des.workload": ["Workload"],
+    "hasim.engines.des.etcd.handle": ["Etcd"],
+    "hasim.engines.des.etcd.workload": ["Workload"],
     "hasim.engines.exact": ["solve"],
     "hasim.engines.montecarlo": ["estimate"],
     "hasim.faults": [

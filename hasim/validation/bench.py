@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from hasim.engines.des.etcd_world import EtcdWorld
+from hasim.engines.des.etcd.world import EtcdWorld
 from hasim.engines.des.world import LeapingEnvironment
 from hasim.streams import Streams
 from hasim.trace import Detail, Fact

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from hasim.engines.des.etcd_world import EtcdWorld
+from hasim.engines.des.etcd.world import EtcdWorld
 from hasim.protocols.etcd.requests import Command, Done, Get, Gone, Put, Refused
 
 Kind = Literal["put", "lin", "ser"]

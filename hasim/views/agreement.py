@@ -52,8 +52,8 @@ def compare_engines(results: Sequence[Solution | Sample | Run]) -> list[Comparis
     """Compare each result with the first one, which is the reference: the exact one where there is one.
 
     One history cannot know the outages that are rarer than it is long, and its own interval is too narrow by just
-    these. So where many histories are at hand, the spread between them says how far one of its length may be off, unless
-    its own interval is wider still.
+    these. So where many histories are at hand, the spread between them says how far one of its length may be off,
+    unless its own interval is wider still.
     """
     if len(results) < 2:
         return []

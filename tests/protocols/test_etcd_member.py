@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import hasim as ha
-from hasim.engines.des.etcdctl import Etcd
+from hasim.engines.des.etcd.handle import Etcd
 from hasim.protocols.etcd import requests as asked
 from hasim.protocols.raft import Record, journal, reads
 from hasim.protocols.raft.membership import Membership

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 import hasim as ha
-from hasim.engines.des.etcdctl import Etcd
+from hasim.engines.des.etcd.handle import Etcd
 from hasim.trace import Fact
 from hasim.views.spacetime import Stretch, spacetime, stretches
 

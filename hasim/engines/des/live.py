@@ -16,10 +16,10 @@ from simpy import Environment
 from hasim.engines.des.causes import Causes
 from hasim.engines.des.crews import RepairCrew, Shelf
 from hasim.engines.des.draws import draws
+from hasim.engines.des.etcd.role import RaftRole
 from hasim.engines.des.gates import Gates
 from hasim.engines.des.history import History, turned
 from hasim.engines.des.holds import Hold, NamedHold, UnitHold
-from hasim.engines.des.raft_role import RaftRole
 from hasim.engines.des.roles import Role
 from hasim.errors import ModelError, nearest
 from hasim.model.laws import Law

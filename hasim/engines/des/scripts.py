@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from hasim.engines.des.clocks import Steps
-from hasim.engines.des.raft_role import RaftRole
+from hasim.engines.des.etcd.role import RaftRole
 from hasim.engines.des.world import Touch, World
 from hasim.errors import CannotModel, ModelError
 from hasim.faults import Delays, Fault, Rule, Script

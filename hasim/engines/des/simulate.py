@@ -7,9 +7,9 @@ from typing import Literal
 
 from hasim.engines.des.calendar import start_calendar
 from hasim.engines.des.clocks import start_clocks
+from hasim.engines.des.etcd.role import settling_time
 from hasim.engines.des.figures import down_by_name, gaps_by_part, service_figures
 from hasim.engines.des.live import LiveCluster
-from hasim.engines.des.raft_role import settling_time
 from hasim.engines.des.scripts import FaultPort
 from hasim.engines.des.shocks import start_shocks
 from hasim.engines.des.world import LeapingEnvironment

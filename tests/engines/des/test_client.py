@@ -11,8 +11,8 @@ import pytest
 from simpy import Environment
 
 from hasim.checks.history import Operation
-from hasim.engines.des.client import ATTEMPTS_MAX, Client
-from hasim.engines.des.workload import Workload
+from hasim.engines.des.etcd.client import ATTEMPTS_MAX, Client
+from hasim.engines.des.etcd.workload import Workload
 from hasim.errors import ModelError
 from hasim.protocols.etcd.requests import (
     CONNECTION_LOST,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hasim.engines.des.etcd_world import EtcdWorld
+from hasim.engines.des.etcd.world import EtcdWorld
 from hasim.engines.des.world import LeapingEnvironment
 from hasim.model.raft import Raft
 from hasim.streams import Streams

@@ -11,7 +11,7 @@ import pytest
 
 import hasim as ha
 from hasim.checks.report import report
-from hasim.engines.des.etcdctl import Etcd
+from hasim.engines.des.etcd.handle import Etcd
 from hasim.model.placement import member_names
 from hasim.protocols.etcd import requests as asked
 from hasim.protocols.etcd.bootstrap import Discovery, Srv

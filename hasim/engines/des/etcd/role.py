@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hasim.engines.des.etcd_world import EtcdWorld
+from hasim.engines.des.etcd.world import EtcdWorld
 from hasim.engines.des.world import LeapingEnvironment
 from hasim.model.parts import Quorum
 from hasim.model.placement import place

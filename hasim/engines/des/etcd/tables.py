@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hasim.engines.des.etcd_reply import Reply
+from hasim.engines.des.etcd.reply import Reply
 
 if TYPE_CHECKING:
     import pandas

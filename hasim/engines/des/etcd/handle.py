@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from hasim.checks.history import Operation
 from hasim.checks.report import Report, report
-from hasim.engines.des.client import Client
-from hasim.engines.des.etcd_arguments import laws, length_of, revision_of
-from hasim.engines.des.etcd_founding import Founding, bootstrapped, check_name, founding, placed
-from hasim.engines.des.etcd_judges import Judges
-from hasim.engines.des.etcd_reply import BY_HAND, Reply, operation
-from hasim.engines.des.etcd_settings import Settings
-from hasim.engines.des.etcd_tables import health_table, members_table, status_table
-from hasim.engines.des.etcd_world import EtcdWorld
-from hasim.engines.des.workload import Workload
+from hasim.engines.des.etcd.arguments import laws, length_of, revision_of
+from hasim.engines.des.etcd.client import Client
+from hasim.engines.des.etcd.founding import Founding, bootstrapped, check_name, founding, placed
+from hasim.engines.des.etcd.judges import Judges
+from hasim.engines.des.etcd.reply import BY_HAND, Reply, operation
+from hasim.engines.des.etcd.settings import Settings
+from hasim.engines.des.etcd.tables import health_table, members_table, status_table
+from hasim.engines.des.etcd.workload import Workload
+from hasim.engines.des.etcd.world import EtcdWorld
 from hasim.engines.des.world import LeapingEnvironment, Watched, World
 from hasim.errors import ModelError, nearest
 from hasim.faults.fault import Fault

@@ -24,7 +24,7 @@ from simpy import Environment, Event
 
 from hasim.checks.history import Kind, Operation, Outcome
 from hasim.engines.des.draws import draws
-from hasim.engines.des.workload import Request, Workload
+from hasim.engines.des.etcd.workload import Request, Workload
 from hasim.engines.des.world.chance import uniforms
 from hasim.errors import ModelError, nearest
 from hasim.protocols.etcd.requests import (
