@@ -19,7 +19,7 @@ makes hundreds of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from hasim.trace import Detail
 
@@ -143,6 +143,19 @@ class Exit(NamedTuple):
 
 
 Effect = Send | SetTimer | Draw | CancelTimer | Save | Announce | Answer | Exit
+
+
+LOST: Final = "connection lost"
+REFUSED: Final = "connection refused"
+
+
+class Gone(NamedTuple):
+    """No process answers: it died with the request (connection lost), or there was none (connection refused).
+
+    The driver says this in place of the machine's answer. What met a refused connection has certainly had no effect.
+    """
+
+    error: str
 
 
 class Machine(Protocol):

@@ -10,7 +10,7 @@ from hasim.declared import Declared
 from hasim.faults.fault import Script, World
 from hasim.faults.links import directed_links, two_ends
 from hasim.faults.names import Name
-from hasim.faults.verdict import DROP, PASS, Draw, Verdict
+from hasim.faults.verdict import DROP, PASS, Cut, Draw, Verdict
 from hasim.units import Seconds, Share
 
 
@@ -46,5 +46,6 @@ class Loss(Declared):
             return DROP if (src, dst) in links and draw.random() < self.share else PASS
 
         yield self.at
-        with world.rule(lossy):
+        # Where all is lost it is a clean cut, of which anybody can tell who reaches whom.
+        with world.rule(Cut(lambda src, dst: (src, dst) in links) if self.share == 1 else lossy):
             yield self.lasting

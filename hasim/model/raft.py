@@ -8,16 +8,19 @@ from typing import Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from hasim.declared import Declared
+from hasim.declared import Declared, at
+from hasim.errors import ModelError
 from hasim.model.laws import Empirical, Fixed, Law, LawField, Uniform
 from hasim.protocols.etcd.config import EtcdConfig, pre_vote_default, snapshot_count_default
 from hasim.protocols.etcd.store import Store
 from hasim.protocols.raft import RaftConfig, Ticks, genesis
-from hasim.units import Count, Seconds, human, s
+from hasim.units import Count, Seconds, duration_text, s
 
 TICKS_MIN = 5  # etcd refuses to start with less: server/embed/config.go
 ELECTION_MAX = 50.0  # seconds, likewise
+HEARTBEAT_MIN = 1e-3  # seconds: etcd's flags take whole milliseconds
 VERSION = "3.6.11"
+MINORS = range(4, 9)  # of etcd 3, whose defaults and rules are known here
 ELECTION_GRID = 512  # points of the law of elections of two members
 
 
@@ -31,9 +34,11 @@ class Raft(Declared):
     version: str = Field(default=VERSION, description="Version of etcd, like 3.6.11; decides some defaults.")
     heartbeat: Seconds = Field(default=0.1, gt=0, description="Interval of the leader's heartbeats, and of ticks.")
     election_timeout: Seconds = Field(default=1.0, gt=0, description="Least time without a leader before a campaign.")
-    pre_vote: bool | None = Field(default=None, description="Ask before campaigning; left out: as the version has it.")
+    pre_vote: bool | None = Field(
+        default=None, strict=True, description="Ask before campaigning; left out: as the version has it."
+    )
     check_quorum: bool = Field(
-        default=True, description="A leader cut off from a majority steps down; etcd always does."
+        default=True, strict=True, description="A leader cut off from a majority steps down; etcd always does."
     )
     latency: LawField = Field(
         default=Uniform(low=s(0.0002), high=s(0.0004)), description="One-way time of a message between members."
@@ -45,17 +50,23 @@ class Raft(Declared):
 
     @model_validator(mode="after")
     def _as_etcd_would_start(self) -> Self:
-        if not re.fullmatch(r"3\.\d+\.\d+", self.version):
-            raise ValueError(f"got version {self.version!r}; write one of etcd 3 with its patch, like '{VERSION}'")
-        ticks = self.election_timeout / self.heartbeat
+        found = re.fullmatch(r"3\.(\d+)\.\d+", self.version, re.ASCII)
+        if found is None or int(found[1]) not in MINORS:
+            said = f"write 3.{MINORS[0]} to 3.{MINORS[-1]} with the patch, like '{VERSION}'"
+            raise _refused("version", f"got {self.version!r}; {said}")
+        if self.heartbeat < HEARTBEAT_MIN:
+            raise _refused("heartbeat", f"got {duration_text(self.heartbeat)}; etcd counts whole milliseconds, 1 or more")
+        ticks, timeout = self.election_timeout / self.heartbeat, duration_text(self.election_timeout)
         if ticks < TICKS_MIN * (1 - 1e-9):
-            raise ValueError(
-                f"got election_timeout {human(self.election_timeout)} with heartbeat {human(self.heartbeat)}; "
-                f"etcd wants an election timeout of at least {TICKS_MIN} heartbeats"
+            raise _refused(
+                "election_timeout",
+                f"got election_timeout {timeout} with heartbeat {duration_text(self.heartbeat)}; "
+                f"etcd wants an election timeout of at least {TICKS_MIN} heartbeats",
             )
         if self.election_timeout > ELECTION_MAX:
-            raise ValueError(
-                f"got election_timeout {human(self.election_timeout)}; etcd allows at most {human(ELECTION_MAX)}"
+            raise _refused(
+                "election_timeout",
+                f"got election_timeout {timeout}; etcd allows at most {duration_text(ELECTION_MAX)}",
             )
         return self
 
@@ -112,16 +123,21 @@ class Raft(Declared):
         )
 
 
+def _refused(field: str, message: str) -> ModelError:
+    return ModelError.of([at((field,), message)])
+
+
 def _election_of_two(heartbeat: float, ticks: int) -> Law:
     """Two members, one of which has waited alone for long and the other just come back: whoever times out first leads.
 
     The one that waited campaigns every R ticks, and its next campaign lies anywhere in such a stretch: R is drawn with
     weights in proportion to its length. The other counts R ticks from its start, the first of them at any phase.
+    Between whole ticks the chance that a campaign is still to come falls along a straight line, for both.
     """
-    lengths = np.arange(ticks, 2 * ticks)
-    times = np.linspace(0, 2 * ticks, 40 * ticks * ELECTION_GRID + 1)  # in ticks
-    waited = (np.maximum(lengths[:, None] - times, 0) / lengths.sum()).sum(axis=0)
-    back = np.clip(lengths[:, None] - times, 0, 1).mean(axis=0)
-    chance = (np.arange(ELECTION_GRID) + 0.5) / ELECTION_GRID
-    found = np.interp(chance, 1 - waited * back, times)
-    return Empirical.measured(found * heartbeat, source="elections of two members")
+    lengths = np.arange(ticks, 2 * ticks, dtype=float)
+    longer = np.zeros(2 * ticks + 1)  # how many of the lengths are longer than 0, 1, … ticks
+    longer[:ticks] = ticks
+    longer[ticks : 2 * ticks] = np.arange(ticks - 1, -1, -1)
+    waited = 1 - np.append(0.0, np.cumsum(longer[:-1] + (np.arange(2 * ticks) >= ticks) * 0.0)) / lengths.sum()
+    back = np.append(longer[:-1] / ticks, 0.0)
+    raise NotImplementedError

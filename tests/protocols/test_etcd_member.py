@@ -13,9 +13,12 @@ import pytest
 
 import hasim as ha
 from hasim.engines.des.etcd.handle import Etcd
+from hasim.machine import Answer, Draw, Drawn, Proposed, Received, Save, Send, Started
 from hasim.protocols.etcd import requests as asked
-from hasim.protocols.raft import Record, journal, reads
+from hasim.protocols.etcd.server import EtcdMember
+from hasim.protocols.raft import Entry, Record, journal, reads
 from hasim.protocols.raft.membership import Membership
+from hasim.protocols.raft.messages import Append, Forward, Heartbeat, ReadReply, ReadRequest
 
 SERVER_TIMEOUT = 7.0  # 5 s and two election timeouts
 TICK = 0.1
@@ -253,7 +256,8 @@ def test_a_removed_leader_leads_until_that_is_applied_and_an_election_follows(fo
     assert gone.detail == "removed"
     assert gone.at == pytest.approx(removed_at + 1.0, abs=0.01)
     (campaign,) = etcd.trace.filter("candidate", since=removed_at)
-    assert gone.at + 0.8 < campaign.at < gone.at + 1.9 + TICK
+    # The others hear it no more from when they have applied its removal.
+    assert removed_at + 0.8 < campaign.at < removed_at + 1.9 + TICK
     assert etcd.put("k", "1").ok
     assert etcd.member_remove(others(etcd, leader)[0]).ok, "two members may become one"
 
@@ -276,14 +280,17 @@ def test_a_learner_is_promoted_when_it_has_nine_tenths_of_the_log_and_serves_no_
     assert etcd.member_add("learner", learner=True).ok
     not_ready = "etcdserver: can only promote a learner member which is in sync with leader"
     assert etcd.member_promote("learner").error == not_ready, "it has not even started"
+    assert etcd.member_promote("learner", at=others(etcd, etcd.leader, "learner")[0]).error == not_ready
     etcd.start("learner")
     etcd.run("2s")
     assert etcd.get("k", at="learner").error == asked.NOT_FOR_LEARNERS
     assert etcd.get("k", at="learner", mode="serializable").value == "29"
     assert etcd.member_add("another", learner=True).error == "etcdserver: too many learner members in cluster"
-    assert etcd.member_promote("learner", at=others(etcd, etcd.leader)[0]).error == asked.NOT_LEADER
+    assert etcd.put("k", "x", at="learner").error == asked.NOT_FOR_LEARNERS
+    assert etcd.member_remove("etcd-1", at="learner").error == asked.NOT_FOR_LEARNERS
     etcd.crash("learner")
-    assert etcd.member_promote("learner").ok, "it is in sync, though it does not run"
+    follower = others(etcd, etcd.leader, "learner")[0]
+    assert etcd.member_promote("learner", at=follower).ok, "it is in sync, though it does not run; the leader was asked"
     assert not any(etcd.members()["learner"])
 
 
@@ -395,7 +402,6 @@ def test_forcing_a_new_cluster_out_of_one_disk_keeps_what_that_member_knew_to_be
     leader = leader_of(etcd)
     left, right = others(etcd, leader)
     etcd.put("k", "old")
-    etcd.put("other", "0")  # with this entry the disk is told that the one before is committed
     etcd.run("1s")
     etcd.partition(left)
     assert etcd.put("k", "new", at=leader).ok
@@ -545,9 +551,9 @@ def test_a_leader_that_commits_what_only_it_has_is_convicted(monkeypatch: pytest
 
 
 def test_a_disk_that_forgets_its_vote_is_convicted(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hasim.engines.des import etcd_world
+    from hasim.engines.des.etcd import world
 
-    monkeypatch.setattr(etcd_world, "journal", _without_vote)
+    monkeypatch.setattr(world, "journal", _without_vote)
     etcd = Etcd(3, seed=1)
     etcd.run("3s")
     voters = etcd.trace.filter("voted").filter(subject=others(etcd, etcd.leader))
@@ -577,3 +583,108 @@ def test_a_leader_that_answers_reads_without_asking_a_quorum_is_convicted(monkey
     etcd.put("k", "new", at=etcd.leader)
     etcd.get("k", at=leader, timeout="20ms")
     assert not etcd.check().linearizable["k"]
+
+
+# ------------------------------------------------------------------------------------- over a reboot
+
+
+def test_an_answer_to_a_read_of_an_earlier_process_does_not_count() -> None:
+    config = ha.Raft().config("b", ("a", "b", "c"))
+    disk: list[Any] = [None]
+
+    def boot(now: float) -> Any:
+        member = EtcdMember(config)
+
+        def step(event: Any, at: float) -> list[Any]:
+            effects = list(member.step(event, at))
+            for effect in effects:
+                if isinstance(effect, Save):
+                    disk[0] = journal(disk[0], effect.record)
+                elif isinstance(effect, Draw):
+                    step(Drawn(effect.name, effect.low), at)
+            return effects
+
+        step(Started(disk[0]), now)
+        sent = step(Received("a", Heartbeat(1, 0)), now + 0.1)  # and with a leader it publishes itself
+        said = [effect.message for effect in sent if isinstance(effect, Send)]
+        (forward,) = [message for message in said if isinstance(message, Forward)]
+        log = member.raft.state.log
+        entry = Entry(1, log.last + 1, forward.items[0][0])
+        step(Received("a", Append(1, log.last, log.last_term, (entry,), log.last + 1)), now + 0.2)
+        assert member.serving
+        return step
+
+    asked_by_first = [
+        effect.message
+        for effect in boot(0.0)(Proposed(asked.Get("k"), "first"), 1.0)
+        if isinstance(effect, Send) and isinstance(effect.message, ReadRequest)
+    ]
+    step = boot(2.0)
+    step(Proposed(asked.Get("k"), "second"), 3.0)
+    late = step(Received("a", ReadReply(1, asked_by_first[0].ref, 4)), 3.1)
+    assert not [effect for effect in late if isinstance(effect, Answer)]
+
+
+def test_a_lease_holds_though_the_member_that_granted_it_reboots() -> None:
+    for seed in range(12):
+        etcd = Etcd(["a", "b", "c"], seed=seed, clock_drift_max=1.01).run("6s")
+        leader = leader_of(etcd)
+        granter, stranger = others(etcd, leader)
+        etcd.put("k", "old", at=leader)
+        etcd.partition(stranger)
+        etcd.run(f"{3 + seed * 0.05:.2f}s")
+        etcd.heal()
+        etcd.partition(leader)
+        etcd.crash(granter)
+        etcd.start(granter)
+        for _ in range(60):
+            etcd.run("20ms")
+            if etcd.leader == stranger:
+                break
+        etcd.put("k", "new", at=stranger, timeout="500ms")
+        etcd.get("k", at=leader, mode="lease", timeout="500ms")
+        assert etcd.check().ok, str(etcd.check())
+
+
+def test_what_was_acknowledged_outlives_a_forced_new_cluster_a_moment_later() -> None:
+    etcd = Etcd(3, seed=2).run("8s")
+    leader = leader_of(etcd)
+    assert etcd.put("k", "kept", at=leader).ok
+    etcd.run("200ms")  # a tick, by which the commit index is written
+    etcd.crash(*etcd.world.nodes)
+    etcd.force_new_cluster(leader)
+    etcd.run("4s")
+    assert etcd.get("k", at=leader).value == "kept"
+
+
+def test_members_left_out_of_a_forced_cluster_are_not_heard() -> None:
+    etcd = Etcd(3, seed=1).run("8s")
+    etcd.crash(*etcd.world.nodes)
+    etcd.force_new_cluster("etcd-1")
+    etcd.run("4s")
+    etcd.start("etcd-2", "etcd-3")
+    etcd.run("6s")
+    roles = etcd.endpoint_status().set_index("endpoint")["role"]
+    assert roles["etcd-1"] == "leader"
+    assert "leader" in {roles["etcd-2"], roles["etcd-3"]}, "the old cluster lives on: two under one name"
+
+
+# -------------------------------------------------------------------------------------- small refusals
+
+
+def test_a_change_of_membership_is_dropped_while_leadership_moves(found: Found) -> None:
+    etcd = found(3, seed=9)
+    leader = leader_of(etcd)
+    results = asks_at_once(etcd, leader, asked.MoveLeader(others(etcd, leader)[0]), asked.MemberAdd("x", True))
+    etcd.run("1s")
+    assert results[1] == asked.Refused(asked.DROPPED)
+
+
+def test_only_what_is_there_can_be_compacted_and_keys_have_a_name(found: Found) -> None:
+    etcd = found(1, seed=10)
+    for number in range(4):
+        assert etcd.put("k", str(number)).ok
+    assert etcd.compact(100).error == asked.FUTURE
+    assert etcd.compact(3).ok
+    assert etcd.compact(3).error == etcd.compact(2).error == asked.COMPACTED
+    assert etcd.put("", "x").error == asked.NO_KEY

@@ -24,6 +24,7 @@ class Round:
 class ReadLoop:
     """The round under way, if any, and what gathers for the next."""
 
+    booted: float = 0.0  # answers to an earlier process of this member are not for this one
     number: int = 0
     attempt: int = 0
     now: Round | None = None
@@ -47,11 +48,14 @@ class ReadLoop:
     def next_attempt(self) -> str:
         """A reference for asking again: each attempt is a read index of its own."""
         self.attempt += 1
-        return f"{self.number}.{self.attempt}"
+        return f"{self._round()}{self.attempt}"
+
+    def _round(self) -> str:
+        return f"{self.booted!r}/{self.number}."
 
     def answered(self, ref: str, index: int) -> None:
         """The leader has answered; an answer to an attempt of an earlier round is void."""
-        if self.now is not None and self.now.index is None and ref.startswith(f"{self.number}."):
+        if self.now is not None and self.now.index is None and ref.startswith(self._round()):
             self.now.index = index
 
     def finish(self) -> list[tuple[str, str]]:

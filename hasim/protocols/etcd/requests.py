@@ -14,7 +14,6 @@ class Put(NamedTuple):
 
     key: str
     value: str
-    lease: str = ""
 
 
 class Get(NamedTuple):
@@ -126,10 +125,10 @@ TOO_MANY_REQUESTS: Final = "etcdserver: too many requests"
 TOO_LARGE: Final = "etcdserver: request is too large"
 NO_SPACE: Final = "etcdserver: mvcc: database space exceeded"
 COMPACTED: Final = "etcdserver: mvcc: required revision has been compacted"
-CORRUPT: Final = "etcdserver: corrupt cluster"
+FUTURE: Final = "etcdserver: mvcc: required revision is a future revision"
+NO_KEY: Final = "etcdserver: key is not provided"
 DROPPED: Final = "raft proposal dropped"
 BAD_TRANSFEREE: Final = "etcdserver: bad leader transferee"
-LEASE_NOT_FOUND: Final = "etcdserver: requested lease not found"
 
 # Errors of the client and of what lies between.
 

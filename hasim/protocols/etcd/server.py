@@ -30,12 +30,12 @@ from hasim.machine import (
     Unlinked,
 )
 from hasim.protocols.etcd import config as etcd
+from hasim.protocols.etcd import reconfigure
 from hasim.protocols.etcd import requests as asked
 from hasim.protocols.etcd.config import EtcdConfig
-from hasim.protocols.etcd.membership import apply_check, strict_reconfig_check
 from hasim.protocols.etcd.reading import ReadLoop
+from hasim.protocols.etcd.relay import RELAYED, Relay, RelayReply, ReplyTo
 from hasim.protocols.etcd.requests import Done, Get, Refused, Result
-from hasim.protocols.etcd.seats import change_of, view_of
 from hasim.protocols.etcd.status import status_of
 from hasim.protocols.etcd.store import Compact, Disarm, Ident, Publish, RaiseAlarm, Request, Store, size_of
 from hasim.protocols.etcd.waiting import Wait, Waiting
@@ -73,8 +73,7 @@ class EtcdMember:
         self.compacted_at = 0  # the index applied when the log was last compacted
         self.waiting = Waiting()
         self.reads = ReadLoop()
-        self.changing: dict[Any, str] = {}  # changes of membership asked for here, by ident
-        self.moves: list[tuple[str, str, float]] = []  # transfers that somebody waits for: (ref, target, until)
+        self.moves: list[tuple[Any, str, float]] = []  # transfers that somebody waits for: (ref, target, until)
         self.out: list[Effect] = []
 
     # -------------------------------------------------------------------------------------- events
@@ -86,7 +85,11 @@ class EtcdMember:
         state.now = now
         kind = event.__class__
         if kind is Received:  # by far the most
-            raft.receive(event.sender, event.message)  # type: ignore[union-attr]
+            message = event.message  # type: ignore[union-attr]
+            if message.__class__ in RELAYED or self.store.removed:
+                self._receive(event.sender, message)  # type: ignore[union-attr]
+            else:
+                raft.receive(event.sender, message)  # type: ignore[union-attr]
         elif kind is Fired:
             timer = event.timer  # type: ignore[union-attr]
             if timer in _TIMERS:
@@ -114,6 +117,19 @@ class EtcdMember:
             effects = [*effects, *self.out]
             self.out = []
         return effects
+
+    def _receive(self, sender: str, message: Any) -> None:
+        """A message that is not for Raft, or from a member that may have been removed: such a one is not heard."""
+        if sender in self.store.removed:
+            return
+        if message.__class__ not in RELAYED:
+            self.raft.receive(sender, message)
+        elif isinstance(message, Relay):
+            reconfigure.request(self, message.command, ReplyTo(sender, message.ident))
+        elif isinstance(message, RelayReply):
+            wait = self.waiting.by_ident.pop(message.ident, None)
+            if wait is not None:
+                self.answer(wait.ref, message.result)
 
     def _follow_up(self) -> None:
         """Take in what Raft has settled: a snapshot, a leader, entries to apply, reads that may go on."""
@@ -146,14 +162,14 @@ class EtcdMember:
         self.raft.compact(self.store.copy(), self.store.in_use, keep)
 
     def _start(self, now: float) -> None:
-        self.booted = now
+        self.booted = self.reads.booted = now
         self._restore(self.raft.state.log.snapshot.data)
         self.compacted_at = self.raft.state.log.first - 1
         members = self.raft.state.members
         if members.voters == (self.name,):
             self._advance(self._election_ticks() - 1)
         elif self.config.tick_advance and self._election_ticks():
-            self._set("peers", etcd.PEER_POLL)
+            self.set_timer("peers", etcd.PEER_POLL)
         self._publish()
 
     def _restore(self, data: Any) -> None:
@@ -196,7 +212,7 @@ class EtcdMember:
         if len(self.linked) > 1:
             self._advance(self._election_ticks() - 2)
         elif self.polls < etcd.PEER_POLLS:
-            self._set("peers", etcd.PEER_POLL)
+            self.set_timer("peers", etcd.PEER_POLL)
 
     def _publish(self) -> None:
         """Tell the others that this member has started, again and again until it has come through the log."""
@@ -213,52 +229,54 @@ class EtcdMember:
             self.out.append(Exit("stopped"))
             return
         transfer.request(state, min(heirs, key=lambda name: self.linked[name]))  # the longest connected
-        self._set("stop", self.config.request_timeout)
-        self._set("handed over", self.config.raft.timing.heartbeat)
+        self.set_timer("stop", self.config.request_timeout)
+        self.set_timer("handed over", self.config.raft.timing.heartbeat)
 
     def _handed_over(self) -> None:
         if self.raft.state.role != "leader" and self.raft.state.leader is not None:
             self.out.append(Exit("stopped"))
         else:
-            self._set("handed over", self.config.raft.timing.heartbeat)
+            self.set_timer("handed over", self.config.raft.timing.heartbeat)
 
     def _exit(self) -> None:
         self.out.append(Exit("stopped" if self.stopping else "removed"))
 
-    def _set(self, timer: str, after: float) -> None:
+    def set_timer(self, timer: str, after: float) -> None:
+        """Set a timer of the server."""
         self.raft.state.asks.append(SetTimer(timer, after, after))
 
     # -------------------------------------------------------------------------------------- requests
 
     def _request(self, command: Any, ref: str) -> None:
-        if command.__class__ in WRITES and self.serving:  # by far the most
+        learner = self.name in self.raft.state.members.learners
+        if command.__class__ in WRITES and self.serving and not learner:  # by far the most
             self._write(command, ref)
         elif isinstance(command, asked.Status):
             status = status_of(self.name, self.raft.state, self.store, self.database)
-            self._answer(ref, Done(status, self.store.revision))
+            self.answer(ref, Done(status, self.store.revision))
         elif not self.serving:
-            self._answer(ref, Refused(asked.SERVER_STOPPED if self.stopping else asked.CONNECTION_REFUSED))
-        elif isinstance(command, Get):
+            self.answer(ref, Refused(asked.SERVER_STOPPED if self.stopping else asked.CONNECTION_REFUSED))
+        elif isinstance(command, Get) and not (learner and command.mode != "serializable"):
             self._get(command, ref)
+        elif isinstance(command, asked.SaveSnapshot):
+            self.answer(ref, Done(self.store.copy(), self.store.revision))
+        elif learner:
+            self.answer(ref, Refused(asked.NOT_FOR_LEARNERS))
         elif isinstance(command, REPLICATED):
             self._submit(command, ref, etcd_size=0)
         elif isinstance(command, asked.MemberAdd | asked.MemberRemove | asked.MemberPromote):
-            self._change(command, ref)
+            reconfigure.request(self, command, ref)
         elif isinstance(command, asked.MoveLeader):
-            self._move_leader(command, ref)
-        elif isinstance(command, asked.SaveSnapshot):
-            self._answer(ref, Done(self.store.copy(), self.store.revision))
+            reconfigure.move_leader(self, command, ref)
         elif isinstance(command, asked.Defragment):
             self.database = self.store.in_use
-            self._answer(ref, Done(None, self.store.revision))
+            self.answer(ref, Done(None, self.store.revision))
         else:
             raise TypeError(f"got {command!r}; an etcd member does not know such a request")
 
     def _get(self, command: Get, ref: str) -> None:
         if command.mode == "serializable":
-            self._answer(ref, self.store.read(command.key))
-        elif self.name in self.raft.state.members.learners:
-            self._answer(ref, Refused(asked.NOT_FOR_LEARNERS))
+            self.answer(ref, self.store.read(command.key))
         else:
             self.reads.gather(ref, command.key, command.mode == "lease")
             self._begin_round()
@@ -266,13 +284,15 @@ class EtcdMember:
     def _write(self, command: Any, ref: str) -> None:
         size = size_of(command.key, "" if command.__class__ is asked.Delete else command.value)
         log = self.raft.state.log
-        if size > etcd.REQUEST_BYTES_MAX:
-            self._answer(ref, Refused(asked.TOO_LARGE))
+        if not command.key:
+            self.answer(ref, Refused(asked.NO_KEY))
+        elif size > etcd.REQUEST_BYTES_MAX:
+            self.answer(ref, Refused(asked.TOO_LARGE))
         elif log.commit - log.applied > etcd.APPLY_GAP_MAX:
-            self._answer(ref, Refused(asked.TOO_MANY_REQUESTS))
+            self.answer(ref, Refused(asked.TOO_MANY_REQUESTS))
         elif not (self.database <= self.roomy or self._fits(command)):
             self._raise_alarm()
-            self._answer(ref, Refused(asked.NO_SPACE))
+            self.answer(ref, Refused(asked.NO_SPACE))
         else:
             self._submit(command, ref, size)
 
@@ -288,20 +308,21 @@ class EtcdMember:
 
     def _submit(self, operation: Any, ref: str, etcd_size: int) -> None:
         """Propose an operation, now or when there is a leader."""
-        ident = self._ident()
+        ident = self.ident()
         request = _new(Request, (ident, operation))
         waiting = self.waiting.by_ident
         if not waiting:
-            self._set("requests", self.config.request_timeout)
+            self.set_timer("requests", self.config.request_timeout)
         state = self.raft.state
         if state.leader is None:
             waiting[ident] = Wait(ref, state.now, etcd_size, request)
         elif proposals.propose(state, ((request, etcd_size),)):
             waiting[ident] = _new(Wait, (ref, state.now, etcd_size, None))
         else:
-            self._answer(ref, Refused(asked.DROPPED))
+            self.answer(ref, Refused(asked.DROPPED))
 
-    def _ident(self) -> Ident:
+    def ident(self) -> Ident:
+        """A new identity for a request of this process."""
         self.count += 1
         return _new(Ident, (self.name, self.booted, self.count))
 
@@ -318,16 +339,16 @@ class EtcdMember:
                 self.waiting.by_ident[ident] = Wait(wait.ref, wait.since, wait.size)
             else:
                 del self.waiting.by_ident[ident]
-                self._answer(wait.ref, Refused(asked.DROPPED))
+                self.answer(wait.ref, Refused(asked.DROPPED))
 
     def _expire(self) -> None:
         """Fail the requests whose time is up, in etcd's words for what may have been the cause."""
         now, patience = self.raft.state.now, self.config.request_timeout
         for wait in self.waiting.expired(now - patience + 1e-9):
-            self._answer(wait.ref, self._too_late(wait))
+            self.answer(wait.ref, self._too_late(wait))
         oldest = self.waiting.oldest()
         if oldest is not None:
-            self._set("requests", oldest + patience - now)
+            self.set_timer("requests", oldest + patience - now)
         elif not self.serving:
             self._publish()
 
@@ -351,14 +372,14 @@ class EtcdMember:
 
     def _begin_round(self) -> None:
         if self.reads.begin() is not None:
-            self._set("read timeout", self.config.request_timeout)
+            self.set_timer("read timeout", self.config.request_timeout)
             self._ask_index()
 
     def _ask_index(self) -> None:
         round_ = self.reads.now
         if round_ is None or round_.index is not None:
             return
-        self._set("read retry", etcd.READ_RETRY)
+        self.set_timer("read retry", etcd.READ_RETRY)
         reads.ask(self.raft.state, ReadRequest(self.reads.next_attempt(), round_.lease))
 
     def _serve_round(self) -> None:
@@ -374,78 +395,12 @@ class EtcdMember:
 
     def _fail_round(self, why: Refused) -> None:
         for ref, _ in self.reads.finish():
-            self._answer(ref, why)
+            self.answer(ref, why)
         self._begin_round()
 
     def _round_too_late(self) -> None:
         if self.reads.now is not None:
             self._fail_round(Refused(asked.TIMED_OUT))
-
-    # ------------------------------------------------------------------------------------- membership
-
-    def _change(self, command: Any, ref: str) -> None:
-        state = self.raft.state
-        view = view_of(self.name, state, self.store, self.linked, self.config.learners_max)
-        wanted = change_of(command)
-        refusal = strict_reconfig_check(wanted, view, self.config.version, self.config.strict_reconfig)
-        refusal = refusal or apply_check(wanted, view)
-        if refusal is not None:
-            self._answer(ref, Refused(str(refusal)))
-            return
-        ident = self._ident()
-        kind = {asked.MemberRemove: "remove", asked.MemberPromote: "add"}.get(
-            type(command), "learner" if getattr(command, "learner", False) else "add"
-        )
-        data = Change(kind, command.member, (ident, type(command) is asked.MemberPromote))  # type: ignore[arg-type]
-        if not len(self.waiting):
-            self._set("requests", self.config.request_timeout)
-        wait = Wait(ref, state.now, 0, None if state.leader is not None else data)
-        self.waiting.by_ident[ident] = wait
-        if state.leader is not None:
-            proposals.propose(state, ((data, 0),))
-
-    def _enact(self, entry: Entry, change: Change) -> None:
-        """Every member judges a committed change once more, by the list alone, before it is in force."""
-        state = self.raft.state
-        ident, promotes = change.ref if change.ref is not None else (None, False)
-        view = view_of(self.name, state, self.store, self.linked, self.config.learners_max)
-        refusal = apply_check(change_of(change, promotes), view)
-        self.raft.applied(entry, enact=refusal is None)
-        if refusal is None and change.kind == "remove":
-            self.store.removed = tuple(sorted({*self.store.removed, change.member}))
-            self.store.started = tuple(name for name in self.store.started if name != change.member)
-            if change.member == self.name:
-                self._set("removed", etcd.STOP_DELAY)
-        wait = self.waiting.by_ident.pop(ident, None) if ident is not None else None
-        if wait is not None:
-            result: Result = Done(None, self.store.revision) if refusal is None else Refused(str(refusal))
-            self.out.append(Answer(wait.ref, result))
-
-    def _move_leader(self, command: asked.MoveLeader, ref: str) -> None:
-        state = self.raft.state
-        if state.role != "leader":
-            self._answer(ref, Refused(asked.NOT_LEADER))
-        elif command.target not in state.members.voters:
-            self._answer(ref, Refused(asked.BAD_TRANSFEREE))
-        else:
-            transfer.request(state, command.target)
-            self.moves.append((ref, command.target, state.now + self.config.request_timeout))
-            self._moved()
-
-    def _moved(self) -> None:
-        """Answer those whose transfer has come about; the server looks once a tick."""
-        state = self.raft.state
-        pending = []
-        for ref, target, until in self.moves:
-            if state.leader == target:
-                self._answer(ref, Done(None, self.store.revision))
-            elif state.now >= until:
-                self._answer(ref, Refused(asked.TIMED_OUT_TRANSFER, unknown=True))
-            else:
-                pending.append((ref, target, until))
-        self.moves = pending
-        if pending:
-            self._set("moved", self.config.raft.timing.heartbeat)
 
     # --------------------------------------------------------------------------------------- applying
 
@@ -453,7 +408,7 @@ class EtcdMember:
         data = entry.data
         if data.__class__ is not Request:
             if isinstance(data, Change):
-                self._enact(entry, data)
+                reconfigure.enact(self, entry, data)
             else:
                 self.raft.applied(entry)
                 assert data is None or is_change(data), f"an etcd log cannot hold {data!r}"
@@ -480,9 +435,11 @@ class EtcdMember:
         if wait is not None and wait.ref:
             self.out.append(_new(Answer, (wait.ref, result, False)))
 
-    def _answer(self, ref: str, result: Result) -> None:
-        """Answer without regard to the disk; what nobody waits for has no reference."""
-        if ref:
+    def answer(self, ref: Any, result: Result) -> None:
+        """Answer without regard to the disk, a client or the member that asked for one; "" is nobody."""
+        if ref.__class__ is ReplyTo:
+            self.raft.state.send(ref.member, RelayReply(ref.ident, result))
+        elif ref:
             self.out.append(Answer(ref, result, at_once=True))
 
 
@@ -494,5 +451,5 @@ _TIMERS = {
     "stop": EtcdMember._exit,
     "removed": EtcdMember._exit,
     "handed over": EtcdMember._handed_over,
-    "moved": EtcdMember._moved,
+    "moved": reconfigure.moved,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from hasim.protocols.etcd.requests import NO_SPACE, Cas, Delete, Done, Put, Refused, Result
+from hasim.protocols.etcd.requests import COMPACTED, FUTURE, NO_SPACE, Cas, Delete, Done, Put, Refused, Result
 
 _new = tuple.__new__  # half the cost of a named tuple is its own constructor
 
@@ -68,6 +68,7 @@ class Store:
     started: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     alarms: tuple[str, ...] = ()
+    compacted: int = 0  # the revision up to which what was overwritten is forgotten
     in_use: int = 0  # bytes of all revisions that are kept
     garbage: list[tuple[int, int]] = field(default_factory=list)  # (revision that replaced it, bytes)
 
@@ -79,6 +80,7 @@ class Store:
             self.started,
             self.removed,
             self.alarms,
+            self.compacted,
             self.in_use,
             list(self.garbage),
         )
@@ -107,7 +109,12 @@ class Store:
                 self.alarms = tuple(sorted({*self.alarms, member}))
             case Disarm():
                 self.alarms = ()
+            case Compact(revision) if revision > self.revision:
+                return Refused(FUTURE)
+            case Compact(revision) if revision <= self.compacted:
+                return Refused(COMPACTED)
             case Compact(revision):
+                self.compacted = revision
                 self.in_use -= sum(size for at, size in self.garbage if at <= revision)
                 self.garbage = [(at, size) for at, size in self.garbage if at > revision]
             case _:

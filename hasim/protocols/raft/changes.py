@@ -52,8 +52,8 @@ def adopt(member: State, members: Membership) -> None:
     member.beats = ((0, 0, 0), [])
     if not was_promotable and member.promotable() and member.role != "leader":
         member.restart_timer()
-    if member.role != "leader" or not members.voters:
-        return
+    if member.role != "leader" or member.name not in members.all_voters:
+        return  # a leader that is removed leads on until it hears of another, but moves nothing any more
     if member.transferee is not None and member.transferee not in members.all_voters:
         member.transferee = None
     if maybe_commit(member):  # a smaller quorum may have what a larger one had not

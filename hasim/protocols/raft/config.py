@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from hasim.protocols.raft.membership import Membership
 from hasim.protocols.raft.messages import Snapshot
 
-NEVER = 10**12
 APPENDS_IN_FLIGHT_MAX = 512  # etcd server/etcdserver/raft.go: 4096 / 8
 MESSAGE_BYTES_MAX = 1 << 20  # etcd: maxSizePerMsg
 

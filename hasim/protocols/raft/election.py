@@ -24,6 +24,10 @@ def on_tick(member: State) -> None:
     ticks = member.ticks
     assert ticks is not None
     member.elapsed += 1
+    # etcd writes a new commit index with whatever it does next, and waits for none: by the tick is soon enough.
+    log = member.log
+    if log.commit != log.commit_saved:
+        log.commit_due = True
     if member.role != "leader":
         if member.elapsed >= member.timeout and member.promotable():
             member.elapsed = 0
@@ -69,6 +73,9 @@ def time_out(member: State) -> None:
     the wrong configuration.
     """
     if member.role == "leader" or not member.promotable():
+        return
+    if member.fresh():
+        member.restart_timer()
         return
     if has_unapplied_change(member):
         member.restart_timer()

@@ -13,7 +13,7 @@ class Log:
     `commit` and `applied` are indexes; `unsaved` is the first index that the disk does not have in this form.
     """
 
-    __slots__ = ("applied", "commit", "entries", "first", "last", "snapshot", "unsaved")
+    __slots__ = ("applied", "commit", "commit_due", "commit_saved", "entries", "first", "last", "snapshot", "unsaved")
 
     def __init__(self, snapshot: Snapshot, entries: Iterable[Entry] = (), commit: int = 0) -> None:
         """Start from what was saved."""
@@ -22,6 +22,8 @@ class Log:
         self.first = self.entries[0].index if self.entries else snapshot.index + 1
         self.last = self.first + len(self.entries) - 1  # index of the last entry
         self.commit = max(commit, snapshot.index)
+        self.commit_saved = commit
+        self.commit_due = False  # whether the disk should hear of the commit index, though nothing else is new
         self.applied = snapshot.index
         self.unsaved = self.last + 1
 

@@ -88,6 +88,8 @@ class Raft:
         """Boot: follow nobody, and wait for a leader."""
         self.state = state = State(self.config, saved)
         state.now = now
+        if saved is not None:  # an empty disk has granted nothing
+            state.reads.booted = now
         state.announce("started", term=state.term, vote=state.vote, last=state.log.last, commit=state.log.commit)
         if self.config.log_facts:
             entries = tuple((entry.term, entry.data) for entry in state.log.entries)
@@ -109,8 +111,10 @@ class Raft:
         if handle is not None:
             handle(state, sender, message)
         else:
-            # Answers to a leader that is none any more are late; signs of another leader of one's own term cannot be.
-            assert state.role != "leader", f"{sender} and {state.name} both lead term {state.term}"
+            # Answers to a leader that is none any more are late, and strangers may be of another cluster by now. Signs
+            # of another leader of one's own term, from a member, cannot be.
+            of_a_leader = state.role == "leader" and sender in state.progress
+            assert not of_a_leader, f"{sender} and {state.name} both lead term {state.term}"
 
     def _newer(self, sender: Name, message: Message) -> bool:
         """A message of a higher term; whether to go on with it."""
@@ -129,7 +133,7 @@ class Raft:
     def _older(self, sender: Name, message: Message) -> None:
         """Answer a message of a lower term, where silence would leave somebody stuck."""
         state = self.state
-        if isinstance(message, FROM_A_LEADER):
+        if isinstance(message, Append | Heartbeat):
             # A member that came back at a higher term would be stuck: votes for it are ignored while this sender
             # leads, so it has to tell the sender.
             if state.config.check_quorum or state.config.pre_vote:

@@ -84,8 +84,8 @@ def on_ack(member: State, sender: Name, ticket: int) -> None:
 def lease(member: State) -> float:
     """For how long after a confirmed heartbeat nobody else can have been elected, on a clock that drifts at most so.
 
-    No member of that quorum votes for another, nor campaigns, before its least election timeout has passed; with whole
-    ticks that may be short by one.
+    No member of that quorum votes for another, nor campaigns, before its least election timeout has passed, not even
+    one that crashes and boots meanwhile (see `fresh`); with whole ticks the timeout may be short by one.
     """
     drift, ticks = member.config.clock_drift_max, member.ticks
     assert drift is not None

@@ -19,7 +19,9 @@ def reset(member: State, term: int) -> None:
     member.transferee = None
     member.votes = {}
     member.change_index = 0
+    booted = member.reads.booted
     member.reads = Reads()
+    member.reads.booted = booted
     after = member.log.last + 1
     member.progress = {
         name: Progress(after - 1 if name == member.name else 0, after, name in member.members.learners)

@@ -62,8 +62,8 @@ class State:
 
     # ---------------------------------------------------------------------------------------- small acts
 
-    def send(self, to: Name, message: Message, size: int = ENTRY_BYTES) -> None:
-        """Send what promises nothing."""
+    def send(self, to: Name, message: Any, size: int = ENTRY_BYTES) -> None:
+        """Send what promises nothing: one of `messages`, or what the layer above has to say."""
         self.sends.append(_new(Send, (to, message, size)))
 
     def promise(self, to: Name, message: Message) -> None:
@@ -81,10 +81,15 @@ class State:
     def in_lease(self) -> bool:
         """Whether a leader was heard from so recently that nobody else is to be voted for (4.2.3; etcd's rule)."""
         if self.leader is None:
-            return False
+            return self.fresh()
         if self.ticks is not None:
             return self.elapsed < self.ticks.election
         return self.role == "leader" or self.now - self.heard < self.config.timing.election_timeout
+
+    def fresh(self) -> bool:
+        """Whether this member has just booted where leases are in use: it may have forgotten that it granted one."""
+        drift = self.config.clock_drift_max
+        return drift is not None and self.now - self.reads.booted < self.config.timing.election_timeout
 
     def restart_timer(self) -> None:
         """Begin the election timeout again: with ticks the same one, in continuous time a new one."""
@@ -116,7 +121,7 @@ class State:
         """The effects of this step, in order, with a save where something must survive."""
         log = self.log
         must_save = log.unsaved <= log.last or self.term != self.saved_term or self.vote != self.saved_vote
-        save = self._save() if must_save or self.new_snapshot is not None else None
+        save = self._save() if must_save or log.commit_due or self.new_snapshot is not None else None
         # Most steps ask for one sort of effect; then its list goes out as it is.
         asks, sends, after = self.asks, self.sends, self.after
         if asks:
@@ -138,14 +143,15 @@ class State:
         fresh = log.unsaved <= log.last
         entries = tuple(log.entries[log.unsaved - log.first :]) if fresh else ()
         snapshot, keep = self.new_snapshot or (None, None)
-        # Nothing has to wait for a snapshot of one's own: the log has it all.
-        sync = fresh or keep is None
+        # Nothing has to wait for a commit index, which the log can tell again, nor for a snapshot of one's own.
+        hard = self.term != self.saved_term or self.vote != self.saved_vote
+        sync = fresh or hard or (snapshot is not None and keep is None)
+        log.commit_due, log.commit_saved = False, log.commit
         self.saved_term, self.saved_vote, self.new_snapshot = self.term, self.vote, None
         log.unsaved = log.last + 1
         size = 0
         for entry in entries:
             size += entry.size + ENTRY_BYTES
-        # The commit index rides along; alone it is not worth a write, for the leader will tell it again.
         record = _new(Record, (self.term, self.vote, log.commit, entries, snapshot, keep))
         return _new(Save, (record, sync, size))
 
@@ -153,7 +159,7 @@ class State:
 class Reads:
     """Linearizable reads that wait for a leader's confirmation (etcd's read_only.go)."""
 
-    __slots__ = ("beats", "early", "handing_over", "lease_until", "pending", "ticket")
+    __slots__ = ("beats", "booted", "early", "handing_over", "lease_until", "pending", "ticket")
 
     def __init__(self) -> None:
         self.ticket = 0  # the last one handed out
@@ -161,4 +167,5 @@ class Reads:
         self.early: list[tuple[Name, ReadRequest]] = []  # from before anything of the leader's term was committed
         self.beats: dict[int, float] = {}  # when the heartbeat of each ticket left, while leases are wanted
         self.lease_until = -math.inf  # on the leader's own clock
+        self.booted = -math.inf  # on the own clock, carried along from term to term
         self.handing_over = False  # whoever takes over bypasses leases, so they are void for the rest of the term
