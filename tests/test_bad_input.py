@@ -231,6 +231,43 @@ def test_a_wrong_argument_is_refused(
     assert [word for word in words if word not in said] == []
 
 
+DAY = {"at": "1h", "lasting": "1h"}
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda crew: ha.simulate(crew, protocols="no"), "protocols: got 'no'; give True to play protocols, or False"),
+        (lambda crew: ha.simulate(crew, start=3), "start: got 3; a run starts 'new' or 'steady'"),
+        (lambda crew: ha.simulate(crew, start="stedy"), "start: got 'stedy'; a run starts 'new' or 'steady'; did you"),
+        (lambda crew: ha.simulate(crew, level="x"), "level: got 'x'; the level of an interval lies between 0 and 1"),
+        (lambda crew: ha.simulate(crew, over=None), "over: got None; a duration is text with a unit"),
+        (lambda crew: ha.spacetime(3), "etcd: got 3; give an Etcd"),
+        (lambda crew: ha.spacetime(ha.Etcd), "etcd: got <class"),
+        (
+            lambda crew: ha.spacetime(ha.simulate(crew, "1d", seed=1)),
+            "etcd: got a Run, which ha.timeline draws; give an E",
+        ),
+        (lambda crew: ha.spacetime(ha.Etcd(1, seed=1)), "until: got 0 s to 0 s; a picture has a length"),
+        (lambda crew: ha.spacetime(ha.Etcd(1, seed=1), since=float("nan")), "since: got nan; an instant is a finite"),
+        (lambda crew: ha.spacetime(ha.Etcd(1, seed=1), until=float("inf")), "until: got inf; an instant is a finite"),
+        (lambda crew: ha.spacetime(ha.Etcd(1, seed=1), clients="no"), "clients: got 'no'; give True or False"),
+        (lambda crew: ha.timeline(3), "run: got 3; give a Run, as ha.simulate returns it"),
+        (
+            lambda crew: ha.timeline(ha.Etcd(1, seed=1)),
+            "run: got Etcd(etcd-1; leader none, 0 s on, seed 1); give a Run, ",
+        ),
+        (lambda crew: ha.Crash("m-1", "m-2", **DAY), "target: got 'm-1', 'm-2'; this fault strikes one thing, so make"),
+        (lambda crew: ha.Crash("", **DAY), "target: got ''; give a text that is not empty"),
+        (lambda crew: ha.Crash(["m-1"], **DAY), "target: got ['m-1']; give a text"),
+    ],
+)
+def test_a_wrong_argument_in_python_is_refused(make: Callable[[ha.Cluster], Any], said: str) -> None:
+    with pytest.raises(ha.ModelError) as refused:
+        make(ha.load("repair-crew"))
+    assert str(refused.value).startswith(said)
+
+
 # ----------------------------------------------------------------------------------------------------- fuzz
 
 FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

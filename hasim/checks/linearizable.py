@@ -50,7 +50,7 @@ def linearizable(history: Iterable[Operation], *, initial: object = None, budget
     `ok=None`. The same history always takes the same steps. Raises ModelError for operations that make no sense.
     """
     given: object = budget
-    if not isinstance(given, int) or given < 1:
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise ModelError(f"got {given!r}; a whole number of steps, at least 1, is needed", "budget")
     keys: dict[str, list[Operation]] = {}
     for index, operation in enumerate(checked(history)):

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from hasim.checks.invariant import InvariantBroken, Violation
 from hasim.checks.replica import Line, Replica
+from hasim.errors import ModelError
 from hasim.trace import Fact
 
 Name = str
@@ -60,6 +61,9 @@ class RaftInvariants:
     """
 
     def __init__(self, raising: bool = True, disks: bool = True) -> None:
+        for field, given in (("raising", raising), ("disks", disks)):
+            if not isinstance(given, bool):
+                raise ModelError(f"got {given!r}; give True or False; facts come later, by observe", field)
         self.raising = raising
         self.disks = disks
         self.violations: list[Violation] = []

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from hasim.declared import Declared
 from hasim.faults.fault import Script, World
-from hasim.faults.names import Name
+from hasim.faults.names import Name, with_target
 from hasim.units import Seconds
 
 
@@ -26,8 +26,8 @@ class ClockJump(Declared):
     at: Seconds = Field(description="When it jumps.")
     lasting: Seconds = Field(gt=0, description="How long until it is put right.")
 
-    def __init__(self, target: str | None = None, /, **data: Any) -> None:
-        super().__init__(**({} if target is None else {"target": target}), **data)
+    def __init__(self, *target: str, **data: Any) -> None:
+        super().__init__(**with_target(target, data))
 
     @property
     def targets(self) -> tuple[str, ...]:

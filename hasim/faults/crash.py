@@ -8,18 +8,19 @@ from pydantic import Field
 
 from hasim.declared import Declared
 from hasim.faults.fault import Script, World
+from hasim.faults.names import Name, with_target
 from hasim.units import Seconds
 
 
 class Crash(Declared):
     """Take a host, a domain, a member or a whole part down at a time, and bring it back after a while."""
 
-    target: str = Field(description="Name of a host, domain, member or part.")
+    target: Name = Field(description="Name of a host, domain, member or part.")
     at: Seconds = Field(description="When it goes down.")
     lasting: Seconds = Field(gt=0, description="How long it stays down.")
 
-    def __init__(self, target: str | None = None, /, **data: Any) -> None:
-        super().__init__(**({} if target is None else {"target": target}), **data)
+    def __init__(self, *target: str, **data: Any) -> None:
+        super().__init__(**with_target(target, data))
 
     @property
     def targets(self) -> tuple[str, ...]:

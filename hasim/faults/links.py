@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+from hasim.declared import shown
 from hasim.errors import ModelError
 from hasim.faults.fault import World
+from hasim.faults.names import Name
 
 Directed = frozenset[tuple[str, str]]
 """Pairs (sender, receiver)."""
@@ -24,3 +30,13 @@ def two_ends(ends: tuple[str, str]) -> tuple[str, str]:
     if ends[0] == ends[1]:
         raise ValueError(f"both ends are {ends[0]!r}; a link has two ends")
     return ends
+
+
+def _pair(value: Any) -> Any:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError(f"got {shown(value)}; a link has two ends, like 'etcd-1', 'etcd-2'")
+    return tuple(value)
+
+
+Link = Annotated[tuple[Name, Name], BeforeValidator(_pair), AfterValidator(two_ends)]
+"""A pydantic field holding a link: the names of the two things at its ends."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from hasim.declared import Declared
 from hasim.faults.fault import Script, World
-from hasim.faults.links import directed_links, two_ends
-from hasim.faults.names import Name
+from hasim.faults.links import Link, directed_links
+from hasim.faults.names import together
 from hasim.faults.verdict import DROP, PASS, Cut, Draw, Verdict
 from hasim.units import Seconds, Share
 
@@ -22,16 +22,14 @@ class Loss(Declared):
     lossy link, not a cut one, kept a cluster electing.
     """
 
-    link: Annotated[tuple[Name, Name], AfterValidator(two_ends)] = Field(
-        description="The two hosts, domains or members at its ends."
-    )
+    link: Link = Field(description="The two hosts, domains or members at its ends.")
     share: Share = Field(gt=0, description="Share of the messages that get lost.")
     one_way: bool = Field(default=False, description="Only from the first end to the second.")
     at: Seconds = Field(description="When the loss begins.")
     lasting: Seconds = Field(gt=0, description="How long until it heals.")
 
     def __init__(self, *link: str, **data: Any) -> None:
-        super().__init__(**({"link": link} if link else {}), **data)
+        super().__init__(**(together("link", link, data) if link else data))
 
     @property
     def targets(self) -> tuple[str, str]:

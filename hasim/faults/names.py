@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from hasim.declared import shown
+from hasim.errors import ModelError
 
 Name = Annotated[str, Field(min_length=1)]
 """A pydantic field holding the name of one thing."""
@@ -34,6 +35,21 @@ def first_twice(names: Iterable[Any]) -> Any | None:
             return name
         seen.append(name)
     return None
+
+
+def together(field: str, given: object, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a fault, one of which was given by its place and is not among the others."""
+    if field in data:
+        raise ModelError(f"got {shown(given)} and {shown(data[field])}; say it once", field)
+    return {field: given, **data}
+
+
+def with_target(given: tuple[object, ...], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a fault that strikes one thing, whose name may stand alone in front."""
+    if len(given) > 1:
+        listed = ", ".join(map(repr, given))
+        raise ModelError(f"got {listed}; this fault strikes one thing, so make one for each", "target")
+    return together("target", given[0], data) if given else dict(data)
 
 
 Names = Annotated[tuple[Name, ...], BeforeValidator(_names)]

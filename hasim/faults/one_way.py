@@ -7,9 +7,10 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from hasim.declared import Declared
+from hasim.errors import ModelError
 from hasim.faults.fault import Script, World
 from hasim.faults.links import directed_links, two_ends
-from hasim.faults.names import Name
+from hasim.faults.names import Name, together
 from hasim.faults.verdict import Cut
 from hasim.units import Seconds
 
@@ -27,9 +28,12 @@ class OneWay(Declared):
     at: Seconds = Field(description="When the direction is cut.")
     lasting: Seconds = Field(gt=0, description="How long until it heals.")
 
-    def __init__(self, src: str | None = None, dst: str | None = None, /, **data: Any) -> None:
-        ends = {name: end for name, end in (("src", src), ("dst", dst)) if end is not None}
-        super().__init__(**ends, **data)
+    def __init__(self, *ends: str, **data: Any) -> None:
+        if len(ends) > 2:
+            raise ModelError(f"got {', '.join(map(repr, ends))}; one direction has a sender and a receiver", "src")
+        for name, end in zip(("src", "dst"), ends, strict=False):
+            data = together(name, end, data)
+        super().__init__(**data)
 
     @model_validator(mode="after")
     def _has_two_ends(self) -> Self:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from hasim.declared import Declared
 from hasim.faults.fault import Script, World
-from hasim.faults.names import Names
+from hasim.faults.names import Names, together
 from hasim.units import Seconds
 
 
@@ -24,7 +24,7 @@ class PowerLoss(Declared):
     lasting: Seconds = Field(gt=0, description="How long they stay dark.")
 
     def __init__(self, *targets: str, **data: Any) -> None:
-        super().__init__(**({"targets": targets} if targets else {}), **data)
+        super().__init__(**(together("targets", targets, data) if targets else data))
 
     def script(self, world: World) -> Script:
         """Wait, cut the power, give it back."""

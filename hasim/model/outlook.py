@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from hasim.errors import CannotModel
-from hasim.model.laws import Law
+from hasim.model.laws import Election, Law
 from hasim.model.system import System
+from hasim.units import human
 
 
 def longest_outage_mean(system: System) -> float:
@@ -31,7 +32,12 @@ def longest_outage_mean(system: System) -> float:
 
 
 def residual_mean(law: Law) -> float:
-    """Return the mean rest of a duration that somebody looks into at random, in seconds; at least its mean."""
+    """Return the mean rest of a duration that somebody looks into at random, in seconds; at least its mean.
+
+    Of an election it is an upper limit, which needs no table of elections.
+    """
+    if isinstance(law, Election):
+        return law.mean_at_most
     return law.mean * max(1.0, (1.0 + law.scv) / 2)
 
 
@@ -40,6 +46,20 @@ def events_per_second(system: System) -> float:
     rate = sum(2 / (unit.life.mean + unit.down.mean) for unit in system.units if unit.life is not None)
     rate += sum(2 * len(shock.victims) / shock.every.mean for shock in system.shocks)
     return rate + sum(2 / window.every for window in system.windows)
+
+
+def refuse_slow_elections(system: System, engine: str, instead: str = "use ha.simulate") -> None:
+    """Raise CannotModel if an engine would draw elections whose messages and writes are too slow for their law."""
+    for switch in system.switches:
+        raft = getattr(system.cluster.parts[switch.part], "raft", None)
+        if raft is not None and raft.too_slow is not None:
+            raise CannotModel(
+                f"parts.{switch.part}.raft with {raft.too_slow}",
+                "in the law of elections a message and a write together take at most a third of the election timeout "
+                f"of {human(raft.election_timeout)}",
+                instead,
+                engine,
+            )
 
 
 def refuse_endless(system: System, length_s: float, events_max: float, engine: str) -> None:

@@ -10,11 +10,12 @@ from pydantic import Field, model_validator
 
 from hasim.declared import Declared, at
 from hasim.errors import ModelError
+from hasim.model.elections.ticks import TIMEOUTS_A_MESSAGE
 from hasim.model.laws import Empirical, Fixed, Law, LawField, Uniform
 from hasim.protocols.etcd.config import EtcdConfig, pre_vote_default, snapshot_count_default
 from hasim.protocols.etcd.store import Store
 from hasim.protocols.raft import RaftConfig, Ticks, genesis
-from hasim.units import Count, Seconds, duration_text, s
+from hasim.units import Count, Seconds, duration_text, human, s
 
 TICKS_MIN = 5  # etcd refuses to start with less: server/embed/config.go
 ELECTION_MAX = 50.0  # seconds, likewise
@@ -22,6 +23,7 @@ HEARTBEAT_MIN = 1e-3  # seconds: etcd's flags take whole milliseconds
 VERSION = "3.6.11"
 MINORS = range(4, 9)  # of etcd 3, whose defaults and rules are known here
 ELECTION_GRID = 512  # points of the law of elections of two members
+HALVINGS = 50  # to each of these points, within its tick
 
 
 class Raft(Declared):
@@ -55,7 +57,9 @@ class Raft(Declared):
             said = f"write 3.{MINORS[0]} to 3.{MINORS[-1]} with the patch, like '{VERSION}'"
             raise _refused("version", f"got {self.version!r}; {said}")
         if self.heartbeat < HEARTBEAT_MIN:
-            raise _refused("heartbeat", f"got {duration_text(self.heartbeat)}; etcd counts whole milliseconds, 1 or more")
+            raise _refused(
+                "heartbeat", f"got {duration_text(self.heartbeat)}; etcd counts whole milliseconds, 1 or more"
+            )
         ticks, timeout = self.election_timeout / self.heartbeat, duration_text(self.election_timeout)
         if ticks < TICKS_MIN * (1 - 1e-9):
             raise _refused(
@@ -98,6 +102,25 @@ class Raft(Declared):
         count = snapshot_count_default(self.minor) if self.snapshot_count is None else self.snapshot_count
         return EtcdConfig(raft, self.version, snapshot_count=count)
 
+    @property
+    def too_slow(self) -> str | None:
+        """What makes messages and writes too slow for the law of elections, in words; None where nothing does."""
+        limit = self.election_timeout / TIMEOUTS_A_MESSAGE
+        latency, fsync = self._one_way[1], self.fsync.mean
+        if latency + fsync <= limit:
+            return None
+        fields = [
+            f"{name} {human(takes)}" for name, takes in (("latency", latency), ("fsync", fsync)) if takes > limit
+        ] or [f"latency {human(latency)} and fsync {human(fsync)}"]
+        return " and ".join(fields)
+
+    @property
+    def _one_way(self) -> tuple[float, float]:
+        """Shortest and longest time of a message; its mean for both where it is neither fixed nor uniform."""
+        if isinstance(self.latency, Uniform):
+            return self.latency.low, self.latency.high
+        return self.latency.mean, self.latency.mean
+
     def election(self, members: int) -> Law:
         """The law of the time from the leader's fall to the next leader, with that many members.
 
@@ -108,9 +131,7 @@ class Raft(Declared):
 
         if members == 2:
             return _election_of_two(self.heartbeat, self.ticks)
-        low, high = self.latency.mean, self.latency.mean
-        if isinstance(self.latency, Uniform):
-            low, high = self.latency.low, self.latency.high
+        low, high = self._one_way
         return Election(
             members=members,
             heartbeat=s(self.heartbeat),
@@ -134,10 +155,17 @@ def _election_of_two(heartbeat: float, ticks: int) -> Law:
     weights in proportion to its length. The other counts R ticks from its start, the first of them at any phase.
     Between whole ticks the chance that a campaign is still to come falls along a straight line, for both.
     """
-    lengths = np.arange(ticks, 2 * ticks, dtype=float)
-    longer = np.zeros(2 * ticks + 1)  # how many of the lengths are longer than 0, 1, … ticks
-    longer[:ticks] = ticks
-    longer[ticks : 2 * ticks] = np.arange(ticks - 1, -1, -1)
-    waited = 1 - np.append(0.0, np.cumsum(longer[:-1] + (np.arange(2 * ticks) >= ticks) * 0.0)) / lengths.sum()
-    back = np.append(longer[:-1] / ticks, 0.0)
-    raise NotImplementedError
+    whole = np.arange(2 * ticks + 1)
+    longer = np.clip(2 * ticks - 1 - whole, 0, ticks).astype(float)  # how many of the lengths exceed 0, 1, … ticks
+    passed = np.append(0.0, np.cumsum(longer[:-1]))
+    waited, back = 1 - passed / passed[-1], longer / ticks
+    chance = (np.arange(ELECTION_GRID) + 0.5) / ELECTION_GRID
+    tick = np.searchsorted(-waited * back, chance - 1, side="right") - 1
+    low, high = np.zeros(ELECTION_GRID), np.ones(ELECTION_GRID)
+    for _ in range(HALVINGS):
+        part = (low + high) / 2
+        still = (waited[tick] + part * (waited[tick + 1] - waited[tick])) * (
+            back[tick] + part * (back[tick + 1] - back[tick])
+        )
+        low, high = np.where(still > 1 - chance, part, low), np.where(still > 1 - chance, high, part)
+    return Empirical.measured((tick + (low + high) / 2) * heartbeat, source="elections of two members")

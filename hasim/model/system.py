@@ -77,7 +77,12 @@ class Switch:
     failover: Failover
     resumes: bool
     regains_at_once: bool
-    in_stages: Law | None = None  # for engines that need stages, where `takes` is known by its table only
+    elects: bool = False  # by Raft: `takes` is then known by its table only, which takes long to make
+
+    @property
+    def in_stages(self) -> Law | None:
+        """For engines that need stages: elections by their mean alone; None where `takes` may have its own."""
+        return Exponential(mean=s(self.failover.takes.mean)) if self.elects else None
 
 
 @dataclass(frozen=True)
@@ -316,14 +321,12 @@ class _Assembly:
         part = self.cluster.parts[name]
         assert part.switch is not None
         members = tuple(standing[member] for member in self.cluster.members()[name])
-        in_stages = None
-        if getattr(part, "raft", None) is not None:
-            in_stages = Exponential(mean=s(part.switch.takes.mean))
-        return Switch(name, led, members, part.enough, part.switch, part.RESUMES, part.REGAINS_AT_ONCE, in_stages)
+        elects = getattr(part, "raft", None) is not None
+        return Switch(name, led, members, part.enough, part.switch, part.RESUMES, part.REGAINS_AT_ONCE, elects)
 
 
 def _switches(part: Part) -> bool:
-    if part.switch is None or part.count == 1:
+    if part.count == 1 or part.switch is None:
         return False
     return not part.switch.instant or part.idle_rate != 1
 

@@ -12,6 +12,7 @@ from hasim.streams import Streams
 from hasim.trace import Detail, Fact
 from hasim.validation.etcd_trials import CLIENT_S, LEAD_S, LEAD_TICKS, Trial
 from hasim.validation.probes import Probes
+from hasim.validation.votes import handle_votes
 
 LOOK_S = 0.05
 PATIENCE_S = 60.0
@@ -54,6 +55,7 @@ class Bench:
         self.views: dict[str, View] = dict.fromkeys(names, (0, None))
         self.agreed_at = math.inf  # since when all members are of one mind; infinite: they are not
         self.etcd = EtcdWorld(self.env, streams, names, self.trial.raft(), self._note)
+        handle_votes(self.etcd.world, streams)
         self.probes = Probes(self.etcd, self.trial.spacing, CLIENT_S)
         self.chance = streams["schedule"]
 

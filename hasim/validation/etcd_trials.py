@@ -4,7 +4,7 @@
     played.column("t_leader")           # an array, one value a trial; nan where there is none
 
 The quantities bear the names of the record (hasim/validation/data). What follows are all constants there are: one set
-for every configuration, none chosen by what comes out of the elections.
+for every configuration, none chosen by what comes out of the elections. The times of messages are in `elections/experiments.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from hasim.model.laws import Fixed, Law, Lognormal, Uniform
+from hasim.model.elections.experiments import WIRE_S
+from hasim.model.laws import Fixed, Law, Lognormal
 from hasim.model.raft import Raft
 from hasim.units import s
 from hasim.validation.probes import Asked
@@ -27,10 +28,7 @@ Load = Literal["probes", "idle", "patient"]
 
 VERSION: Final = "3.4.23"
 
-MESSAGE_S: Final = (0.3e-3, 0.6e-3)
-"""One way between members with handling, without added delay. The record: asking for votes and hearing the answer took
-0.6 ms to 1.3 ms (`t_leader` - `t_fire` where one campaign was enough), a handover in three messages 1.3 ms."""
-CLIENT_S: Final = 0.3e-3
+CLIENT_S: Final = 0.325e-3
 """One way between client and member, gateway included. The record: a serializable read took 0.65 ms in the median."""
 TMPFS: Final = Fixed(value=s(0.0))
 DISK: Final = Lognormal(median=s(6e-3), mean=s(10e-3))
@@ -99,14 +97,13 @@ class Trial:
 
     def raft(self) -> Raft:
         """The settings of the cluster."""
-        low, high = MESSAGE_S
         return Raft(
             version=VERSION,
             heartbeat=s(self.heartbeat),
             election_timeout=s(self.election),
             pre_vote=self.pre_vote,
             check_quorum=self.check_quorum,
-            latency=self.latency or Uniform(low=s(low + self.delay), high=s(high + self.delay)),
+            latency=self.latency or Fixed(value=s(WIRE_S + self.delay)),
             fsync=self.fsync or (DISK if self.disk else TMPFS),
         )
 

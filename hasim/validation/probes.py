@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hasim.engines.des.etcd.world import EtcdWorld
-from hasim.protocols.etcd.requests import Command, Done, Get, Gone, Put, Refused
+from hasim.machine import Gone
+from hasim.protocols.etcd.requests import Command, Done, Get, Put, Refused
 
 Kind = Literal["put", "lin", "ser"]
 KINDS: Final[tuple[Kind, ...]] = ("put", "lin", "ser")

@@ -42,6 +42,7 @@ class Panel:
     mark: str = ""
     low: float | None = None
     high: float | None = None
+    log: bool = False
 
 
 def plot_overlays(
@@ -99,7 +100,11 @@ def _draw(ax: Axes, panel: Panel, scale: float) -> None:
     last = theirs.max() if panel.levels is None else np.interp(0.99, panel.levels, theirs)
     high = max(np.quantile(ours, 0.995), last) if panel.high is None else panel.high * scale
     margin = 0.04 * (high - low)
-    ax.set_xlim(low - margin, high + margin)
+    if panel.log:
+        ax.set_xscale("log")
+        ax.set_xlim(low, high)
+    else:
+        ax.set_xlim(low - margin, high + margin)
     ax.set_ylim(0, 1.02)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
     calm(ax)

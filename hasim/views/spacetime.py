@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from hasim.checks.history import Operation
+from hasim.declared import shown
 from hasim.errors import ModelError
+from hasim.results import Run
 from hasim.trace import Fact, Trace
 from hasim.units import human, seconds
 from hasim.views.axes import BLUE, GREY, INK, ORANGE, PALE, RED, SKY, YELLOW, axes_or_new, calm, linear_seconds
@@ -76,6 +79,7 @@ def spacetime(
     call to its return, by outcome. `since` and `until` are instants, as "12s" or in seconds as `now` gives them.
     Without `ax` a new figure is drawn. Returns the axes.
     """
+    _check(etcd, clients)
     start, end = _instant(since, "since"), etcd.now if until is None else _instant(until, "until")
     if not start < end:
         raise ModelError(f"got {human(start)} to {human(end)}; a picture has a length", "until")
@@ -131,8 +135,19 @@ def stretches(facts: Iterable[Fact], end: float) -> dict[str, list[Stretch]]:
     return found
 
 
+def _check(etcd: object, clients: object) -> None:
+    if isinstance(etcd, Run):
+        raise ModelError("got a Run, which ha.timeline draws; give an Etcd", "etcd")
+    if isinstance(etcd, type) or not all(hasattr(etcd, each) for each in ("now", "trace", "history")):
+        raise ModelError(f"got {shown(etcd)}; give an Etcd", "etcd")
+    if not isinstance(clients, bool):
+        raise ModelError(f"got {shown(clients)}; give True or False", "clients")
+
+
 def _instant(given: str | float, path: str) -> float:
     if isinstance(given, int | float) and not isinstance(given, bool):
+        if not isfinite(given):
+            raise ModelError(f"got {given!r}; an instant is a finite number of seconds, or text like '12s'", path)
         return float(given)
     try:
         return seconds(given)

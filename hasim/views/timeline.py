@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hasim.declared import shown
+from hasim.errors import ModelError
 from hasim.results import Run
 from hasim.trace import Fact
 from hasim.units import human
@@ -44,6 +46,10 @@ def timeline(run: Run, ax: Axes | None = None) -> Axes:
     A long run is easier to read in pieces: `timeline(run.between("2d", "3d"))`. Without `ax` a new figure is drawn.
     Returns the axes.
     """
+    given: object = run
+    if not isinstance(given, Run):
+        hint = "; an Etcd is drawn by ha.spacetime" if hasattr(given, "history") else ""
+        raise ModelError(f"got {shown(given)}; give a Run, as ha.simulate returns it{hint}", "run")
     rows, left_out = rows_of(run)
     ax = axes_or_new(ax, 9.0, 1.2 + 0.32 * len(rows))
     heights = _heights(rows)

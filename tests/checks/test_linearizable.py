@@ -499,10 +499,31 @@ def test_a_write_to_one_key_explains_no_read_of_another() -> None:
 # ------------------------------------------------------------------------------------------------------ bad input
 
 
-@pytest.mark.parametrize("budget", [0, -1, 1.5, "many"])
+@pytest.mark.parametrize("budget", [0, -1, 1.5, "many", True])
 def test_a_budget_that_is_no_number_of_steps_is_refused(budget: object) -> None:
     with pytest.raises(ModelError, match="budget: got"):
         linearizable([], budget=budget)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [
+        (None, "history: got nothing; give a list of operations"),
+        (3, "history: got 3; give a list of operations"),
+        ("put", "history: got 'put'; give a list of operations"),
+        (PUT1, "history: got Operation"),
+        ([PUT1, 1], r"history\[1\]: got 1; give an Operation"),
+    ],
+)
+def test_what_is_no_history_is_refused(history: object, said: str) -> None:
+    with pytest.raises(ModelError, match=f"^{said}"):
+        linearizable(history)  # type: ignore[arg-type]
+
+
+def test_a_swap_may_ask_for_a_key_that_is_not_there() -> None:
+    swap = op("cas", 1, 0, 1)  # it expects nothing
+    assert linearizable([swap]).ok
+    assert linearizable([PUT1, op("cas", 2, 2, 3)]).ok is False
 
 
 def test_a_value_that_cannot_be_told_apart_is_refused() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from hasim.checks.invariant import InvariantBroken
 from hasim.checks.raft import INVARIANTS, RaftInvariants
+from hasim.errors import ModelError
 from hasim.protocols.raft import Entry, Membership, Record, Snapshot
 from hasim.trace import Fact
 
@@ -303,3 +305,11 @@ def test_what_all_have_compacted_is_forgotten_and_the_rest_still_judged() -> Non
     assert len(history.judge._links) < 10
     history.append("c", 100, (2, "z"), save=False)
     assert history.broken() == ["Committed Is Durable"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [((3,), "raising: got 3"), (([],), "raising: got "), ((True, 0), "disks: got 0")]
+)
+def test_a_judge_is_told_yes_or_no_and_hears_of_facts_later(wrong: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(ModelError, match=f"^{re.escape(said)}.*give True or False; facts come later"):
+        RaftInvariants(*wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_a_client_sees_its_own_writes(kind: str) -> None:
 
 def test_a_write_that_is_not_known_to_have_happened_demands_nothing() -> None:
     assert read_your_writes([put(7, 0, 1, outcome="unknown"), get(6, 2, 3)]) == []
-    assert read_your_writes([put(None, 0, 1), get(6, 2, 3)]) == []
+    assert read_your_writes([replace(put(7, 0, 1), version=None), get(6, 2, 3)]) == []
 
 
 def test_each_guarantee_watches_its_own_operations() -> None:
@@ -91,6 +92,16 @@ def test_an_operation_says_itself_in_one_line() -> None:
         ({"called": -math.inf}, r"history\[1\].called: got -inf"),
         ({"returned": 1.0}, r"history\[1\].returned: got 1.0; no operation returns before its call \(2.0\)"),
         ({"returned": math.nan}, r"history\[1\].returned: got nan"),
+        ({"client": None}, r"history\[1\].client: got nothing; a text is needed"),
+        ({"key": ["x"]}, r"history\[1\].key: got \['x'\]; a text is needed"),
+        ({"kind": ["put"]}, r"history\[1\].kind: got \['put'\]; allowed"),
+        ({"value": None}, r"history\[1\].value: got nothing; a put writes a value"),
+        ({"kind": "cas", "value": None}, r"history\[1\].value: got nothing; a cas writes a value"),
+        ({"called": "2"}, r"history\[1\].called: got '2'; a finite number of seconds"),
+        ({"called": True}, r"history\[1\].called: got True; a finite number of seconds"),
+        ({"returned": None}, r"history\[1\].returned: got None; a number of seconds"),
+        ({"version": "3"}, r"history\[1\].version: got '3'; a whole number or None"),
+        ({"latest": 1.5}, r"history\[1\].latest: got 1.5; a whole number or None"),
         ({"returned": math.inf}, r"history\[1\].returned: got inf; an operation that is ok has returned"),
     ],
 )

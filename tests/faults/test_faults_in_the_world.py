@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from simpy import Event
 
 from hasim.engines.des.world import LeapingEnvironment, World
+from hasim.engines.des.world import Watched as AtPlay
 from hasim.faults import (
     ClockJump,
     ClockSkew,
@@ -253,3 +255,51 @@ def test_a_fault_on_a_node_that_is_down_already_has_touched_nothing() -> None:
     crash, pause = Played(After()).watched.touches  # type: ignore[arg-type]
     assert crash.touched
     assert not pause.touched
+
+
+@pytest.mark.parametrize("fault", ONE_OF_EACH, ids=lambda fault: type(fault).__name__)
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_fault_at_play_that_is_thrown_away_does_nothing_in_its_dead_world(fault: Fault) -> None:
+    facts: list[str] = []
+
+    def abandon() -> None:
+        env = LeapingEnvironment()
+        transport: Any = "udp" if isinstance(fault, Duplicate) else "tcp"
+        world = World(env, Streams(7), lambda kind, subject, detail: facts.append(kind), transport=transport)
+        for name in NAMES:
+            zone = "zone-b" if name == "n3" else "zone-a"
+            world.add(name, lambda name=name: Beat(name), lambda saved, record: record, zone=zone)
+            world.nodes[name].start()
+            skew = world.nodes[name].set_skews  # what heals is seen, even if it says nothing
+            world.nodes[name].set_skews = lambda skews, skew=skew: (facts.append("skews"), skew(skews))  # type: ignore
+            jump = world.nodes[name].jump
+            world.nodes[name].jump = lambda by, jump=jump: (facts.append("jump"), jump(by))  # type: ignore
+        remove = world.network.remove_rule
+        world.network.remove_rule = lambda number: (facts.append("rule"), remove(number))  # type: ignore
+        env.process(AtPlay(world, fault, lambda kind, subject, detail: facts.append(kind)).play())
+        env.run(until=2.5)
+
+    gc.collect()
+    abandon()
+    before = list(facts)
+    gc.collect()
+    assert "fault begun" in before
+    assert facts == before
+
+
+def test_a_fault_at_play_heals_when_its_script_fails() -> None:
+    class Fails:
+        """A pause that breaks off."""
+
+        targets = ("n1",)
+
+        def script(self, world: Stage) -> Iterator[float]:
+            with world.paused("n1"):
+                yield 0.5
+                raise KeyError("broken")
+
+    world = Played(None).world
+    world.env.process(AtPlay(world, Fails(), lambda *fact: None).play())  # type: ignore[arg-type]
+    with pytest.raises(KeyError):
+        world.env.run(until=7)
+    assert not world.nodes["n1"].paused

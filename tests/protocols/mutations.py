@@ -72,6 +72,13 @@ MUTATIONS = (
         stories.an_old_append_once_more,
         ("Committed Is Durable", "Leader Completeness"),
     ),
+    Mutation("6b", planted.appends_need_not_fit, stories.an_append_that_does_not_fit, ("Log Matching",)),
+    Mutation(
+        "6c",
+        planted.new_leaders_begin_with_what_is_committed,
+        stories.a_leader_with_an_open_entry,
+        ("Leader Append-Only",),
+    ),
     Mutation(
         "7",
         planted.changes_need_no_commit_in_the_term,

@@ -11,7 +11,7 @@ import timed_stories
 from hasim.machine import Save, Send
 from hasim.protocols.raft import RaftConfig, RaftMember, changes, election, log, machine, reads, replication
 from hasim.protocols.raft.membership import JointChange, Membership, is_change
-from hasim.protocols.raft.messages import AppendReply, Entry, Heartbeat, ReadRequest
+from hasim.protocols.raft.messages import Append, AppendReply, Entry, Heartbeat, ReadRequest
 from hasim.protocols.raft.saved import Saved
 from hasim.protocols.raft.state import State
 
@@ -32,6 +32,31 @@ def old_terms_are_counted(patch: Patch) -> None:
         return True
 
     patch.setattr(replication, "maybe_commit", maybe_commit)
+
+
+def appends_need_not_fit(patch: Patch) -> None:
+    """A follower takes in entries without a look at what comes before them."""
+
+    def on_append(member: State, sender: str, append: Append) -> None:
+        # As if the entry before were the same here.
+        fits = append._replace(prev_term=member.log.term(append.prev_index) or append.prev_term)
+        replication.on_append(member, sender, fits)
+
+    patch.setitem(machine.BY_FOLLOWERS, Append, on_append)
+
+
+def new_leaders_begin_with_what_is_committed(patch: Patch) -> None:
+    """A new leader throws away what it does not know to be committed."""
+    sound = replication.append_own
+
+    def append_own(member: State, items: list[tuple[object, int]]) -> None:
+        kept = member.log
+        del kept.entries[kept.commit - kept.first + 1 :]
+        kept.last = kept.first + len(kept.entries) - 1
+        kept.unsaved = min(kept.unsaved, kept.last + 1)
+        sound(member, items)
+
+    patch.setattr(replication, "append_own", append_own)
 
 
 def logs_are_not_compared(patch: Patch) -> None:

@@ -141,6 +141,33 @@ def a_heartbeat_to_a_log_that_differs() -> list[str]:
     return verdict(cluster)
 
 
+def an_append_that_does_not_fit() -> list[str]:
+    """n1 comes back with entries that nobody else has, to a leader that begins where its own log ends."""
+    cluster = led(*THREE)
+    cluster.write("n1", "a")
+    cluster.write("n1", "b")
+    cluster.drop()
+    cluster.elect("n2", "n3")
+    cluster.write("n2", "c")
+    cluster.replicate("n2", "n3")
+    cluster.drop()
+    _come_back(cluster, "n2")
+    cluster.elect("n2", "n3")
+    cluster.relay("n2", "n1")
+    return verdict(cluster)
+
+
+def a_leader_with_an_open_entry() -> list[str]:
+    """n2 has an entry of n1 that is not known to be committed, and is elected."""
+    cluster = led(*THREE)
+    cluster.write("n1", "a")
+    cluster.relay("n1", "n2")
+    cluster.drop()
+    cluster.elect("n2", "n3")
+    cluster.replicate("n2", "n3")
+    return verdict(cluster)
+
+
 def an_old_append_once_more() -> list[str]:
     """The network delivers the first of two appends again, after both were acknowledged."""
     cluster = led(*THREE)

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from hasim.engines.des.live import LiveCluster
 
 Held = AbstractContextManager[None]
+NOTHING_WRITTEN = "nothing was written there"
 
 
 class FaultPort:
-    """What one scripted fault may do to the live cluster; remembers whether it made any difference."""
+    """What one scripted fault may do to the live cluster; remembers whether it made any difference.
+
+    What it holds heals while the script goes on or is closed here, and not when an abandoned run is thrown away.
+    """
 
     def __init__(self, live: LiveCluster, fault: Fault) -> None:
         """Wait for the script to do something."""
@@ -29,18 +33,21 @@ class FaultPort:
         self.touched = False
         self.begun = False
         self.over = False
+        self._plays = False  # whether the script is going on right now
+        self._reasons: dict[str, None] = {}  # why it may have touched nothing, by what it did
         self.script: Script = fault.script(self)
 
     @contextmanager
     def held_down(self, target: str, why: str) -> Iterator[None]:
         """Keep a unit, host, domain, member or part down for as long as the context lasts."""
         hold = self.live.hold(target)
-        self._begin({"why": why})
+        self._begin({"why": why}, "what it held down was down already")
         hold.close_on(self)
         try:
             yield
         finally:
-            hold.let_go(self)
+            if self._plays:
+                hold.let_go(self)
 
     @contextmanager
     def powered_off(self, targets: Collection[str]) -> Iterator[None]:
@@ -51,7 +58,11 @@ class FaultPort:
             with self.live.instant():
                 for target in targets:
                     held.enter_context(self.held_down(target, "power loss"))
-            yield
+            try:
+                yield
+            finally:
+                if not self._plays:
+                    held.pop_all()
 
     # The other verbs act on the nodes of a protocol.
 
@@ -66,42 +77,44 @@ class FaultPort:
 
     def rule(self, rule: Rule) -> Held:
         """Ask this rule about every message, in all protocols."""
-        return self._during([role.etcd.world.rule(rule) for role in self._roles()])
+        return self._during([role.etcd.world.rule(rule) for role in self._roles()], "no message met it")
 
     def paused(self, node: str) -> Held:
         """Stop a process while messages to it queue."""
-        return self._during([self._world(node).paused(node)])
+        return self._during([self._world(node).paused(node)], "no process ran there")
 
     def slow_disk(self, node: str, extra: Delays) -> Held:
         """Lengthen every sync of a node's disk."""
-        return self._during([self._world(node).slow_disk(node, extra)])
+        return self._during([self._world(node).slow_disk(node, extra)], NOTHING_WRITTEN)
 
     def stalled_disk(self, node: str) -> Held:
         """Let no sync of a node's disk end."""
-        return self._during([self._world(node).stalled_disk(node)])
+        return self._during([self._world(node).stalled_disk(node)], NOTHING_WRITTEN)
 
     def full_disk(self, node: str) -> Held:
         """Let every write to a node's disk fail."""
-        return self._during([self._world(node).full_disk(node)])
+        return self._during([self._world(node).full_disk(node)], NOTHING_WRITTEN)
 
     def clock_rate(self, node: str, rate: float) -> Held:
         """Let a node's clock run so many times as fast."""
-        return self._during([self._world(node).clock_rate(node, rate)])
+        return self._during([self._world(node).clock_rate(node, rate)], "the clock ran as before")
 
     def jump_clock(self, node: str, by: float) -> Held:
         """Set a node's clock forward, or back."""
-        return self._during([self._world(node).jump_clock(node, by)])
+        return self._during([self._world(node).jump_clock(node, by)], "the clock showed the same")
 
     @contextmanager
-    def _during(self, verbs: Sequence[AbstractContextManager[Touch]]) -> Iterator[None]:
+    def _during(self, verbs: Sequence[AbstractContextManager[Touch]], reason: str) -> Iterator[None]:
         """Do something to the world for a while, and see whether it made a difference."""
-        self._begin({})
+        self._begin({}, reason)
         with ExitStack() as held:
             touches = [held.enter_context(verb) for verb in verbs]
             try:
                 yield
             finally:
                 self.touched = self.touched or any(touch.touched for touch in touches)
+                if not self._plays:
+                    held.pop_all()
 
     def _world(self, node: str) -> World:
         return next(role.etcd.world for role in self._roles() if node in role.etcd.world.nodes)
@@ -113,7 +126,8 @@ class FaultPort:
     def _playing(self) -> list[RaftRole]:
         return [role for role in self.live.roles if isinstance(role, RaftRole)]
 
-    def _begin(self, more: dict[str, str]) -> None:
+    def _begin(self, more: dict[str, str], reason: str) -> None:
+        self._reasons[reason] = None
         if not self.begun:
             self.begun = True
             self.live.note("fault begun", self.subject, {"fault": self.kind, **more})
@@ -128,16 +142,26 @@ class FaultPort:
 
     def play(self) -> Steps:
         """Run the script, from time zero."""
-        for delay in self.script:
+        while (delay := self._advance()) is not None:
             if not delay >= 0:  # NaN too
                 raise ModelError(f"the script of {self} yielded {delay!r}; a script yields seconds, zero or more")
             yield self.live.env.timeout(delay)
         self._announce_end({})
 
+    def _advance(self) -> float | None:
+        """Let the script go on until it waits; return the seconds, None at its end."""
+        self._plays = True
+        try:
+            return next(self.script, None)
+        finally:
+            self._plays = False
+
     def close(self) -> None:
         """Heal what is still held when the run stops early."""
         if not self.over:
+            self._plays = True
             self.script.close()
+            self._plays = False
             if self.begun:
                 self._announce_end({"early": True})
 
@@ -152,7 +176,7 @@ class FaultPort:
             return None
         if not self.begun and not self.over:
             return f"{self}: the run ended before it began, so it touched nothing"
-        return f"{self}: it touched nothing: what it held down was down already, or it held nothing"
+        return f"{self}: it touched nothing: {' and '.join(self._reasons) or 'it held nothing'}"
 
     def __str__(self) -> str:
         """Name the fault by its kind and targets."""

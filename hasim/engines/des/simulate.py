@@ -17,7 +17,7 @@ from hasim.errors import ModelError, nearest
 from hasim.faults import Fault
 from hasim.model.cluster import Cluster
 from hasim.model.failures import Maintenance
-from hasim.model.outlook import refuse_endless
+from hasim.model.outlook import refuse_endless, refuse_slow_elections
 from hasim.model.scenario import Scenario
 from hasim.model.system import System, Window, compile_system
 from hasim.results.run import Run, history_warnings
@@ -56,10 +56,12 @@ def simulate(
     cluster, faults = (model.cluster, model.faults) if isinstance(model, Scenario) else (model, ())
     length = _length(over)
     seed = seed_or_fresh(seed)
-    _check(cluster, start, level)
+    _check(cluster, start, level, protocols)
     system, holds = _with_holds(cluster) if faults else (compile_system(cluster), {})
     warm_up = _warm_up(system) if start == "steady" else 0.0
     refuse_endless(system, length + warm_up, EVENTS_MAX, "simulate")
+    if not protocols:
+        refuse_slow_elections(system, "simulate(protocols=False)", "let it play the protocols")
     settling = settling_time(system) if protocols else 0.0
     env = LeapingEnvironment(initial_time=-warm_up - settling)
 
@@ -174,10 +176,13 @@ def _length(over: str) -> float:
     return length
 
 
-def _check(cluster: object, start: str, level: float) -> None:
+def _check(cluster: object, start: object, level: object, protocols: object) -> None:
     if not isinstance(cluster, Cluster):
         raise ModelError(f"got a {type(cluster).__name__}; simulate takes a Cluster or a Scenario", "model")
     if start not in ("new", "steady"):
-        raise ModelError(f"got {start!r}; a run starts 'new' or 'steady'{nearest(start, ['new', 'steady'])}", "start")
-    if not 0 < level < 1:
+        hint = nearest(str(start), ["new", "steady"])
+        raise ModelError(f"got {start!r}; a run starts 'new' or 'steady'{hint}", "start")
+    if not isinstance(protocols, bool):
+        raise ModelError(f"got {protocols!r}; give True to play protocols, or False to draw elections", "protocols")
+    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
         raise ModelError(f"got {level!r}; the level of an interval lies between 0 and 1, like 0.95", "level")

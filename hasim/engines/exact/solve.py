@@ -14,6 +14,7 @@ from hasim.engines.exact.steady import Steadily, Steady
 from hasim.errors import CannotModel, ModelError
 from hasim.model.cluster import Cluster
 from hasim.model.cuts import minimal_cuts
+from hasim.model.outlook import refuse_slow_elections
 from hasim.model.scenario import Scenario
 from hasim.model.structure import Expr, substitute, variables
 from hasim.model.system import System, SystemService, compile_system
@@ -36,7 +37,9 @@ def solve(model: Cluster | Scenario, over: str | None = None) -> Solution:
     if not isinstance(model, Cluster):
         raise ModelError(f"solve takes a Cluster, got {type(model).__name__}; read a file with ha.load")
     length = None if over is None else _horizon(over)
-    solver = _Solver(compile_system(model))
+    system = compile_system(model)
+    refuse_slow_elections(system, "solve")
+    solver = _Solver(system)
     services = {service.name: solver.service(service, length) for service in solver.system.services}
     return Solution(
         cluster=model.name,

@@ -29,6 +29,9 @@ from hasim.units import human
 
 MOST_MEMBERS: Final = 9
 """Members of the largest cluster: etcd advises seven at most, and each pair costs a place in the arrays."""
+TIMEOUTS_A_MESSAGE: Final = 3
+"""A message and a write take at most one part in so many of the election timeout: each request has one place, which
+the next campaign takes."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class TickSettings:
                 f"{human(self.heartbeat)}"
             )
         low, high = self.latency
-        if not (0 <= low <= high and self.fsync >= 0 and 3 * (high + self.fsync) <= self.election_timeout):
+        if not (0 <= low <= high and self.fsync >= 0) or self.too_slow:
             raise ModelError(
                 f"latency: got {human(low)} to {human(high)} and fsync {human(self.fsync)}; a message and a write "
                 f"together take at most a third of the election timeout of {human(self.election_timeout)}"
@@ -74,6 +77,11 @@ class TickSettings:
             raise ModelError(
                 f"spacing: got {human(self.spacing)}; it is from 0 to the heartbeat {human(self.heartbeat)}"
             )
+
+    @property
+    def too_slow(self) -> bool:
+        """Whether a message and a write take too long for the sampler."""
+        return TIMEOUTS_A_MESSAGE * (self.latency[1] + self.fsync) > self.election_timeout
 
     @property
     def majority(self) -> int:

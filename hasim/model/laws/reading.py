@@ -22,7 +22,7 @@ from hasim.model.laws.mixture import Mixture
 from hasim.model.laws.total import Total
 from hasim.model.laws.uniform import Uniform
 from hasim.model.laws.weibull import Weibull
-from hasim.units import s, seconds, share
+from hasim.units import human, s, seconds, share
 
 LAWS: Final[dict[str, type[Law]]] = {
     "exponential": Exponential,
@@ -95,7 +95,13 @@ def _named(name: str, parameters: object) -> Law:
         wrong = [key for key in parameters if not isinstance(key, str)]
         if wrong:
             raise ModelError(f"got the key {wrong[0]!r}; allowed here: {', '.join(law.model_fields)}")
-        return law(**parameters)
+        read = law(**parameters)
+        if isinstance(read, Election) and read.too_slow:
+            raise ModelError(
+                f"got messages of up to {human(read.latency + read.jitter)} and writes of {human(read.fsync)}; together "
+                f"they take at most a third of the election timeout of {human(read.election_timeout)}"
+            )
+        return read
     if name in _ONE_DURATION:
         return LAWS[name](**{_ONE_DURATION[name]: parameters})
     allowed = ", ".join(LAWS[name].model_fields)

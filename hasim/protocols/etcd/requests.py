@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from hasim.machine import LOST, REFUSED, Gone
+
 
 class Put(NamedTuple):
     """Write a value to a key."""
@@ -97,15 +99,6 @@ class Refused(NamedTuple):
     unknown: bool = False
 
 
-class Gone(NamedTuple):
-    """No process answers: it died with the request (connection lost), or there was none (connection refused).
-
-    The driver says this, not a member. A request that met a refused connection has certainly not taken effect.
-    """
-
-    error: str
-
-
 Result = Done | Refused | Gone
 
 # Errors a server may give. All that begin with TIMED_OUT leave a write unknown.
@@ -133,8 +126,8 @@ BAD_TRANSFEREE: Final = "etcdserver: bad leader transferee"
 # Errors of the client and of what lies between.
 
 DEADLINE: Final = "context deadline exceeded"
-CONNECTION_REFUSED: Final = "connection refused"
-CONNECTION_LOST: Final = "connection lost"
+CONNECTION_REFUSED: Final = REFUSED
+CONNECTION_LOST: Final = LOST
 
 UNAVAILABLE: Final = frozenset(
     {

@@ -14,6 +14,7 @@ from hasim.checks.history import Operation
 from hasim.engines.des.etcd.client import ATTEMPTS_MAX, Client
 from hasim.engines.des.etcd.workload import Workload
 from hasim.errors import ModelError
+from hasim.machine import Gone
 from hasim.protocols.etcd.requests import (
     CONNECTION_LOST,
     CONNECTION_REFUSED,
@@ -25,7 +26,6 @@ from hasim.protocols.etcd.requests import (
     UNAVAILABLE,
     Done,
     Get,
-    Gone,
     Put,
     Refused,
 )

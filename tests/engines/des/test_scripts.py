@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from hasim.engines.des import simulate
+from hasim.engines.des import scripts, simulate
 from hasim.errors import ModelError
-from hasim.faults import Crash, Script, World
+from hasim.faults import Crash, DiskFull, DiskStall, Fault, Pause, PowerLoss, Script, World
 from hasim.model.cluster import Cluster
 from hasim.results import Run
 
@@ -225,3 +226,99 @@ def test_a_script_that_goes_back_in_time_is_refused() -> None:
 def test_a_scenario_says_that_its_figures_are_no_forecast() -> None:
     run = simulate(web().during(crash("api", 10, 20)), over="1m", seed=1)
     assert any("no forecast" in warning for warning in run.warnings)
+
+
+def quorums(**raft: dict[str, str]) -> Cluster:
+    """Quorums of three that play Raft, with such settings, and never fail by themselves."""
+    parts = {name: {"kind": "quorum", "members": 3, "raft": settings} for name, settings in raft.items()}
+    return Cluster(name="raft", parts=parts, up=list(raft))
+
+
+@pytest.mark.parametrize("fault", [DiskFull, DiskStall])
+def test_a_fault_of_a_disk_that_nobody_used_says_so(fault: type[DiskFull]) -> None:
+    run = simulate(quorums(kv={}).during(fault("kv-1", at="10s", lasting="5s")), over="20s", seed=1)
+    assert f"{fault.__name__} of kv-1: it touched nothing: nothing was written there" in run.warnings
+
+
+def test_a_full_disk_keeps_a_member_down_that_would_come_back_for_other_reasons() -> None:
+    # kv-1 falls and comes back on a full disk; its first write, for the election upon the crash of whoever leads, ends
+    # it. Others fall and rise, which is no reason to start it again before there is room.
+    faults = [
+        Crash("kv-1", at="10s", lasting="5s"),
+        DiskFull("kv-1", at="12s", lasting="60s"),
+        *[Crash(member, at=f"{at}s", lasting="5s") for at, member in ((20, "kv-2"), (30, "kv-3"), (40, "kv-2"))],
+        Crash("kv-3", at="50s", lasting="2s"),
+    ]
+    run = simulate(quorums(kv={}).during(*faults), over="100s", seed=1)
+    told = [
+        (fact.at, fact.kind)
+        for fact in run.trace.filter(subject="kv-1")
+        if fact.kind in ("process started", "process exited") and fact.at > 0
+    ]
+    assert [kind for _, kind in told] == ["process started", "process exited", "process started"]
+    assert told[0][0] == 15
+    assert told[2][0] == 72
+
+
+ABANDONED: list[Fault] = [
+    Crash("kv", at="10s", lasting="1h"),
+    Pause("kv-1", at="10s", lasting="1h"),
+    PowerLoss("kv-1", "kv-2", at="10s", lasting="1h"),
+    DiskFull("kv-1", at="10s", lasting="1h"),
+]
+
+
+@pytest.mark.parametrize("fault", ABANDONED, ids=lambda fault: type(fault).__name__)
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_run_that_breaks_off_leaves_its_faults_alone(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts: list[str] = []
+    begin = scripts.FaultPort.__init__
+
+    def spied(port: scripts.FaultPort, live: object, *rest: object) -> None:
+        begin(port, live, *rest)  # type: ignore[arg-type]
+        note = port.live.note
+        port.live.note = lambda kind, *fact: (facts.append(kind), note(kind, *fact))  # type: ignore
+        turn = port.live.turn
+        port.live.turn = lambda variable, up: (facts.append("turn"), turn(variable, up))  # type: ignore
+        for role in port.live.roles:
+            for node in role.etcd.world.nodes.values():  # type: ignore[union-attr]
+                node.note = lambda kind, *fact: facts.append(kind)
+
+    monkeypatch.setattr(scripts.FaultPort, "__init__", spied)
+
+    @dataclass(frozen=True)
+    class Breaks:
+        """A script with a mistake in it."""
+
+        targets: tuple[str, ...] = ("kv-3",)
+
+        def script(self, world: World) -> Script:
+            yield 15.0
+            raise KeyError("broken")
+
+    gc.collect()
+    with pytest.raises(KeyError):
+        simulate(quorums(kv={}).during(fault, Breaks()), over="20s", seed=1)
+    before = list(facts)
+    assert before
+    gc.collect()
+    assert facts == before
+
+
+def test_two_quorums_leap_together_over_a_quiet_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    lives: list[scripts.LiveCluster] = []  # type: ignore[name-defined]
+    begin = scripts.FaultPort.__init__
+
+    def kept(port: scripts.FaultPort, live: object, *rest: object) -> None:
+        begin(port, live, *rest)  # type: ignore[arg-type]
+        lives.append(port.live)
+
+    monkeypatch.setattr(scripts.FaultPort, "__init__", kept)
+    cluster = quorums(kv={}, locks={"election_timeout": "1.5s"})
+    crashed = cluster.during(Crash("kv-1", at="6h", lasting="1m"), Crash("locks-1", at="12h", lasting="1m"))
+    run = simulate(crashed, over="1d", seed=1)
+    leapt = [role.etcd.leapt for role in lives[0].roles]  # type: ignore[union-attr]
+    assert leapt[0] == leapt[1] > 86400 - 120
+    assert leapt[0] % 3.0 == pytest.approx(0, abs=1e-6)
+    assert run.down("kv").shape[0] <= 1
+    assert all(21600 <= start < end < 21603 for start, end in run.down("kv"))

@@ -3,19 +3,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import pairwise
+from math import floor
 from typing import Any
 
 import numpy as np
 import pytest
 import simpy
-from world_toys import ToyWorld
+from world_toys import Toy, ToyWorld
 
-from hasim.engines.des.world import LeapingEnvironment
-from hasim.faults import PASS, Always
+from hasim.engines.des.world import LeapingEnvironment, Rhythm, World, leap_together
+from hasim.engines.des.world.leaping import common_period
+from hasim.faults import DROP, PASS, Always
 from hasim.machine import Effect, Event, Fired, Received, Save, Send, SetTimer, Started
-from hasim.model.laws import Exponential, Fixed, Law, Uniform
+from hasim.model.laws import Exponential, Fixed, Law, Lognormal, Uniform
+from hasim.streams import Streams
 
 PERIOD = 0.125  # a binary fraction: times add up without rounding, so that two runs can be compared exactly
+RHYTHM = Rhythm(PERIOD, PERIOD / 2)
 
 
 def heartbeats(event: Event, now: float) -> list[Effect]:
@@ -114,7 +118,7 @@ def leaping(toys: ToyWorld, at: float, until: float) -> float:
     toys.run(at)
     end = toys.env.timeout(until - at)  # something irregular
     end.callbacks.append(lambda _: None)
-    return toys.world.leap(PERIOD)
+    return toys.world.leap(RHYTHM)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -139,7 +143,7 @@ def test_what_is_on_its_way_arrives_as_much_later_as_the_leap_was_long() -> None
     toys.run(10.0)
     toys.tell("a", Send("b", "on its way"))
     toys.env.timeout(50.0)
-    by = toys.world.leap(PERIOD)
+    by = toys.world.leap(RHYTHM)
     assert by == 50.0 - PERIOD
     toys.run(70.0)
     assert [at for at, message in toys.messages("b") if message == "on its way"] == [10.0625 + by]
@@ -152,7 +156,7 @@ def test_other_timers_end_a_leap_and_come_on_time() -> None:
     toys = ToyWorld("a", "b", react=react)
     toys.run(10.0)
     toys.tell("a", SetTimer("request", 7.0, 7.0))
-    by = toys.world.leap(PERIOD)
+    by = toys.world.leap(RHYTHM)
     assert 17.0 - 2 * PERIOD <= 10.0 + by < 17.0
     toys.run(20.0)
     assert [at for at, event in toys.heard["a"] if event == Fired("request")] == [17.0]
@@ -177,6 +181,17 @@ def test_the_connection_hears_all_the_time_that_is_leapt_over() -> None:
     toys["a"].resume()
     toys.run(1010.0)
     assert [kind for _, kind, _ in toys.links("a")] == ["up"]
+
+
+def test_a_connection_that_breaks_right_after_a_leap_was_heard_of_just_before_it() -> None:
+    toys = ToyWorld("a", "b", react=heartbeats, transport="tcp")
+    leaping(toys, 10.0 + 1 / 64, 1000.0)
+    cut = toys.env.now
+    with toys.world.rule(lambda *_: DROP):
+        toys.run(cut + 6.0)
+    broken = [at - cut for at, kind, _ in toys.links("a") if kind == "down"]
+    assert len(broken) == 1
+    assert 5.0 - PERIOD <= broken[0] <= 5.0
 
 
 TROUBLES: dict[str, Callable[[ToyWorld], Any]] = {
@@ -205,22 +220,71 @@ def test_there_is_no_leap_while_there_is_trouble(trouble: str) -> None:
     [
         (Uniform(low="1ms", high="62ms"), True),
         (Uniform(low="1ms", high="63ms"), False),
-        (Exponential(mean="1ms"), True),  # exp(-62.5) of the messages take so long
-        (Exponential(mean="2ms"), False),
+        (Exponential(mean="3ms"), True),  # 9e-10 of the messages take longer than 62.5 ms, two in a period
+        (Exponential(mean="5ms"), False),  # 4e-6
+        (Lognormal(mean="1ms", median="0.5ms"), False),
     ],
 )
-def test_there_is_no_leap_where_messages_may_take_half_a_period(latency: Law, leaps: bool) -> None:
-    assert (leaping(ToyWorld("a", "b", react=heartbeats, latency=latency), 10.0, 100.0) > 0) == leaps
+def test_there_is_no_leap_where_late_messages_are_to_be_expected(latency: Law, leaps: bool) -> None:
+    rhythm = Rhythm(PERIOD, PERIOD / 2, messages=2)
+    toys = ToyWorld("a", "b", react=heartbeats, latency=latency)
+    toys.run(10.0)
+    toys.env.timeout(90.0)
+    assert (toys.world.leap(rhythm) > 0) == leaps
+
+
+def test_a_leap_ends_before_a_late_message_is_to_be_expected() -> None:
+    toys = ToyWorld("a", "b", react=heartbeats, latency=Exponential(mean="3ms"))
+    toys.run(10.0)
+    toys.env.timeout(1000.0)
+    by = toys.world.leap(Rhythm(PERIOD, PERIOD / 2, messages=2))
+    expected = np.exp(-62.5 / 3) * 2 * by / PERIOD
+    assert 0.99e-6 < expected <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("periods", "common"),
+    [
+        ([1.0], 1.0),
+        ([1.0, 1.5], 3.0),
+        ([0.1 * 12, 1.0], 6.0),
+        ([0.3, 0.7, 1.0], 21.0),
+        ([0.123456789123456], 0.123456789123456),
+        ([0.123456789123456, 1.0], None),
+    ],
+)
+def test_periods_have_a_common_one_if_they_are_fractions(periods: list[float], common: float | None) -> None:
+    assert common_period(periods) == common
+
+
+def test_two_worlds_of_one_environment_leap_together() -> None:
+    one, other = ToyWorld("a", "b", react=heartbeats), ToyWorld("a", "b", react=heartbeats)
+    other.env = one.env
+    other.world = World(one.env, Streams(1), other._note, transport="tcp", latency=Fixed(value="1ms"))
+    for name in "ab":
+        other.heard[name].clear()
+        other.world.add(name, lambda heard=other.heard[name]: Toy(heard, heartbeats), lambda saved, record: None)
+        other[name].start()
+    one.run(10.0)
+    one.env.timeout(100.0)
+    parts = [(one.world, Rhythm(PERIOD, 0.1)), (other.world, Rhythm(3 * PERIOD, 0.1))]
+    with other.world.paused("a"):
+        assert leap_together(parts) == 0
+    one.run(20.0)
+    assert leap_together(parts) == floor(90.0 / (3 * PERIOD) - 1e-9) * 3 * PERIOD
+    one.run(one.env.now + 5.0)
+    for toys in (one, other):
+        assert len([at for at, event in toys.heard["a"] if event == Fired("tick") and at > 100.0]) >= 39
 
 
 def test_there_is_no_leap_without_an_end_or_shorter_than_a_period() -> None:
     toys = ToyWorld("a", "b", react=heartbeats)
     toys.run(10.0)
     toys.env.timeout(PERIOD / 2)
-    assert toys.world.leap(PERIOD) == 0
+    assert toys.world.leap(RHYTHM) == 0
     toys.run(11.0)
     toys.env.run(until=toys.env.timeout(1.0))
-    assert toys.world.leap(PERIOD) == 0
+    assert toys.world.leap(RHYTHM) == 0
 
 
 def test_a_node_that_is_down_does_not_keep_the_rest_from_leaping() -> None:

@@ -497,3 +497,15 @@ def test_a_request_for_a_connection_is_sent_again_after_one_three_and_seven_seco
         toys["a"].start()
         toys.run(18.0)
     assert requests == pytest.approx([0.0, 1.0, 3.0, 7.0, 10.0, 11.0, 13.0, 17.0])
+
+
+def test_what_is_posted_does_not_reach_a_later_process() -> None:
+    toys = ToyWorld("a", "b", transport="tcp", latency=Fixed(value="10ms"))
+    toys.tell("a", Send("b", "posted"))  # no stream is up yet: it takes 30 ms
+    toys.at(0.020, toys["b"].crash)
+    toys.at(0.021, toys["b"].start)
+    toys.run(1.0)
+    assert not toys.messages("b")
+    toys.tell("a", Send("b", "later"))
+    toys.run(2.0)
+    assert [message for _, message in toys.messages("b")] == ["later"]

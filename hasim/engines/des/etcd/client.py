@@ -27,6 +27,7 @@ from hasim.engines.des.draws import draws
 from hasim.engines.des.etcd.workload import Request, Workload
 from hasim.engines.des.world.chance import uniforms
 from hasim.errors import ModelError, nearest
+from hasim.machine import Gone
 from hasim.protocols.etcd.requests import (
     CONNECTION_LOST,
     CONNECTION_REFUSED,
@@ -35,7 +36,6 @@ from hasim.protocols.etcd.requests import (
     Command,
     Done,
     Get,
-    Gone,
     Put,
     Refused,
 )

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from hasim.declared import shown
+from hasim.engines.des.etcd.arguments import check_name, known_name
 from hasim.errors import ModelError, nearest
+from hasim.faults.names import first_twice
 from hasim.faults.verdict import DROP, PASS, Draw, Rule, Verdict
 from hasim.model.cluster import Cluster
 from hasim.model.parts import Quorum
@@ -23,8 +26,8 @@ from hasim.protocols.etcd.bootstrap import (
     Static,
     plan_boot,
 )
-from hasim.protocols.etcd.discovery import BootError, Registration, Registry, Waiting
-from hasim.protocols.etcd.identity import TOKEN, id_text, member_id
+from hasim.protocols.etcd.discovery import BootError, Dns, Registration, Registry, Waiting
+from hasim.protocols.etcd.identity import TOKEN, check_urls, id_text, member_id
 
 MEMBERS_MAX = 99
 
@@ -72,13 +75,29 @@ class Founding:
         return strangers
 
 
-def founding(members: int | Sequence[str], zones: Mapping[str, str] | None = None) -> Founding:
+def founding(members: int | Sequence[str] | Founding, zones: Mapping[str, str] | None = None) -> Founding:
     """Members that all know of each other: a number of them, or their names."""
-    names = _names(members)
-    for name in zones or {}:
-        if name not in names:
-            raise ModelError(f"got {name!r}; members are {_short(names)}{nearest(str(name), names)}", "zones")
-    return Founding(dict.fromkeys(names, names), zones=dict(zones or {}))
+    if isinstance(members, Founding):
+        if zones is not None:
+            raise ModelError(f"got {shown(zones)}; a Founding has its zones already", "zones")
+        return members
+    names = _names(members, "members")
+    return Founding(dict.fromkeys(names, names), zones=_zones(zones, names))
+
+
+def _zones(given: Any, names: Sequence[str]) -> dict[str, str]:
+    """The zone of each member that stands in one."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ModelError(f"got {shown(given)}; give the zone of each member, like {{'etcd-1': 'north'}}", "zones")
+    for name, zone in given.items():
+        known_name(name, names, "zones")
+        if not isinstance(zone, str) or not zone.strip():
+            raise ModelError(f"got {shown(zone)}; the name of a zone is a text, like 'north'", f"zones.{name}")
+        if zone in names:
+            raise ModelError(f"got {zone!r}, the name of a member; call the zone something else", f"zones.{name}")
+    return dict(given)
 
 
 def placed(cluster: Cluster, part: str | None) -> tuple[Founding, Raft]:
@@ -88,10 +107,10 @@ def placed(cluster: Cluster, part: str | None) -> tuple[Founding, Raft]:
         raise ModelError("no part of the cluster plays Raft; give a quorum `raft: {}`", "cluster")
     if part is None and len(quorums) > 1:
         raise ModelError(f"several parts play Raft; name one of {', '.join(quorums)}", "part")
-    name = next(iter(quorums)) if part is None else part
-    if name not in quorums:
+    name: Any = next(iter(quorums)) if part is None else part
+    if not isinstance(name, str) or name not in quorums:
         raise ModelError(
-            f"got {name!r}; parts that play Raft are {', '.join(quorums)}{nearest(str(name), quorums)}", "part"
+            f"got {shown(name)}; parts that play Raft are {', '.join(quorums)}{nearest(str(name), quorums)}", "part"
         )
     quorum = quorums[name]
     members = tuple(member_names(name, quorum))
@@ -102,18 +121,22 @@ def placed(cluster: Cluster, part: str | None) -> tuple[Founding, Raft]:
     return Founding(dict.fromkeys(members, members), zones=zones), quorum.raft
 
 
-def bootstrapped(told: Mapping[str, Sequence[str] | Method], tokens: Mapping[str, str]) -> Founding:
+def bootstrapped(told: Mapping[str, Sequence[str] | Method], tokens: Mapping[str, str] | None) -> Founding:
     """What becomes of members that boot with empty disks, each by what it was told.
 
     That is the names in its --initial-cluster, or another method. The address of a member is http://NAME:2380. All that
     use one discovery token find one registry, and write themselves into it in this order.
     """
-    _names(tuple(told))
-    for name in tokens:
-        if name not in told:
-            raise ModelError(f"got {name!r}; members are {_short(tuple(told))}{nearest(str(name), told)}", "tokens")
+    given: object = told
+    if not isinstance(given, Mapping):
+        raise ModelError(f"got {shown(given)}; give each member's list by its name, like {{'a': ['a', 'b']}}", "told")
+    if not told:
+        raise ModelError("got {}; name at least one member", "told")
+    _names(tuple(told), "told")
+    tokens = _tokens(tokens, tuple(told))
     methods = _registered({name: _method(name, method) for name, method in told.items()})
-    by_url = {_url(name): name for name in told}
+    by_url = {url: name for method in methods.values() for url, name in _listed(method)}
+    by_url.update({_url(name): name for name in told})
     lists: dict[str, tuple[str, ...]] = {}
     clusters: dict[str, int] = {}
     halted: dict[str, str] = {}
@@ -130,12 +153,57 @@ def bootstrapped(told: Mapping[str, Sequence[str] | Method], tokens: Mapping[str
     return Founding(lists, clusters, halted)
 
 
+def _tokens(given: Any, names: Sequence[str]) -> Mapping[str, str]:
+    """The --initial-cluster-token of each member that has one of its own."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ModelError(f"got {shown(given)}; give tokens by member, like {{'a': 'a-token'}}", "tokens")
+    for name, token in given.items():
+        known_name(name, names, "tokens")
+        if not isinstance(token, str):
+            raise ModelError(f"got {shown(token)}; a token is a text", f"tokens.{name}")
+    return given
+
+
 def _method(name: str, told: Any) -> Method:
+    path = f"told.{name}"
     if isinstance(told, Static | Discovery | Srv):
+        _check_method(told, path)
         return told
-    if isinstance(told, str) or not isinstance(told, Sequence) or not all(isinstance(each, str) for each in told):
-        raise ModelError(f"got {told!r}; give the names in its list, or Static, Discovery or Srv", f"told.{name}")
+    if isinstance(told, str) or not isinstance(told, Sequence):
+        raise ModelError(f"got {shown(told)}; give the names in its list, or Static, Discovery or Srv", path)
+    for each in told:
+        check_name(each, path)
+    _refuse_twins(told, path)
     return Static({each: (_url(each),) for each in told})
+
+
+def _check_method(method: Any, path: str) -> None:
+    """Refuse a method whose parts are of the wrong kind; what etcd makes of right ones is for it to say."""
+    if isinstance(method, Static):
+        if not isinstance(method.cluster, Mapping):
+            raise ModelError(f"got {shown(method.cluster)}; a list has the URLs of each member", f"{path}.cluster")
+        for name, urls in method.cluster.items():
+            check_name(name, f"{path}.cluster")
+            given: object = urls
+            if not isinstance(given, list | tuple) or not all(isinstance(url, str) for url in given):
+                raise ModelError(f"got {shown(given)}; give a list of URLs", f"{path}.cluster.{name}")
+            check_urls(urls, f"{path}.cluster.{name}")
+    elif isinstance(method, Discovery):
+        if not isinstance(method.token, str):
+            raise ModelError(f"got {shown(method.token)}; a token is a text", f"{path}.token")
+        if not isinstance(method.registry, Registry | None):
+            raise ModelError(f"got {shown(method.registry)}; give a Registry, or None", f"{path}.registry")
+    elif not isinstance(method.dns, Dns):
+        raise ModelError(f"got {shown(method.dns)}; give a Dns", f"{path}.dns")
+
+
+def _listed(method: Method) -> list[tuple[str, str]]:
+    """Where a list has whom."""
+    if not isinstance(method, Static):
+        return []
+    return [(url, name) for name, urls in method.cluster.items() for url in urls]
 
 
 def _registered(methods: Mapping[str, Method]) -> dict[str, Method]:
@@ -159,29 +227,23 @@ def _url(name: str) -> str:
     return f"http://{name}:2380"
 
 
-def _names(members: int | Sequence[str]) -> tuple[str, ...]:
-    if isinstance(members, bool | str) or not isinstance(members, int | Sequence):
-        raise ModelError(f"got {members!r}; give a number of members or their names", "members")
+def _names(members: Any, path: str) -> tuple[str, ...]:
+    if isinstance(members, bool | str | bytes) or not isinstance(members, int | Sequence):
+        raise ModelError(f"got {shown(members)}; give a number of members or their names", path)
     if isinstance(members, int):
         # A count out of range is refused without making so many names.
         names = tuple(f"etcd-{i + 1}" for i in range(min(members, MEMBERS_MAX + 1)))
     else:
         names = tuple(members)
     if not 1 <= len(names) <= MEMBERS_MAX:
-        raise ModelError(f"got {members!r}; a quorum has 1 to {MEMBERS_MAX} members", "members")
+        raise ModelError(f"got {shown(members)}; a quorum has 1 to {MEMBERS_MAX} members", path)
     for name in names:
-        check_name(name, "members")
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ModelError(f"got {twice!r} twice; each member has a name of its own", "members")
+        check_name(name, path)
+    _refuse_twins(names, path)
     return names
 
 
-def check_name(name: object, path: str) -> None:
-    """Refuse what cannot be the name of a member."""
-    if not isinstance(name, str) or not name.strip():
-        raise ModelError(f"got {name!r}; the name of a member is a text, like 'etcd-1'", path)
-
-
-def _short(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+def _refuse_twins(names: Sequence[str], path: str) -> None:
+    twice = first_twice(names)
+    if twice is not None:
+        raise ModelError(f"got {twice!r} twice; each member has a name of its own", path)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from hasim.checks.history import Operation
 from hasim.checks.report import Report, report
-from hasim.engines.des.etcd.arguments import laws, length_of, revision_of
+from hasim.declared import shown
+from hasim.engines.des.etcd.arguments import check_name, known_name, laws, length_of, raft_of, request_of
 from hasim.engines.des.etcd.client import Client
-from hasim.engines.des.etcd.founding import Founding, bootstrapped, check_name, founding, placed
+from hasim.engines.des.etcd.founding import Founding, bootstrapped, founding, placed
 from hasim.engines.des.etcd.judges import Judges
 from hasim.engines.des.etcd.reply import BY_HAND, Reply, operation
 from hasim.engines.des.etcd.settings import Settings
@@ -22,16 +23,17 @@ from hasim.engines.des.etcd.tables import health_table, members_table, status_ta
 from hasim.engines.des.etcd.workload import Workload
 from hasim.engines.des.etcd.world import EtcdWorld
 from hasim.engines.des.world import LeapingEnvironment, Watched, World
-from hasim.errors import ModelError, nearest
+from hasim.errors import ModelError
 from hasim.faults.fault import Fault
 from hasim.faults.verdict import DROP, PASS, Draw, Verdict
+from hasim.machine import Gone
 from hasim.model.cluster import Cluster
 from hasim.model.raft import Raft
 from hasim.protocols.etcd import requests as asked
 from hasim.protocols.etcd.bootstrap import Method
 from hasim.protocols.etcd.config import QUOTA_BYTES
 from hasim.protocols.etcd.recovery import force_new_cluster
-from hasim.protocols.etcd.requests import CONNECTION_REFUSED, DEADLINE, Done, Gone, Refused
+from hasim.protocols.etcd.requests import CONNECTION_REFUSED, DEADLINE, Done, Refused
 from hasim.protocols.etcd.store import Compact, Disarm, Store
 from hasim.protocols.raft.saved import Record, Saved
 from hasim.streams import Streams, seed_or_fresh
@@ -63,7 +65,7 @@ class Etcd:
         self,
         members: int | Sequence[str] | Founding = 3,
         *,
-        raft: Raft | None = None,
+        raft: Raft | Mapping[str, Any] | None = None,
         seed: int | None = None,
         zones: Mapping[str, str] | None = None,
         latencies: Mapping[tuple[str, str], Any] | None = None,
@@ -78,9 +80,9 @@ class Etcd:
         --strict-reconfig-check. `clock_drift_max` (1.01: clocks differ by 1 % at most) allows lease reads, which etcd
         does not have.
         """
-        self.founding = members if isinstance(members, Founding) else founding(members, zones)
+        self.founding = founding(members, zones)
         self.seed = seed_or_fresh(seed)
-        self.raft = raft or Raft()
+        self.raft = raft_of(raft)
         self.clients: dict[str, Client] = {}
         self._facts: list[Fact] = []
         self._asked: list[Operation] = []
@@ -98,7 +100,7 @@ class Etcd:
             self.raft,
             self._note,
             zones=self.founding.zones,
-            latencies=laws(latencies),
+            latencies=laws(latencies, self._lists, dict.fromkeys(self.founding.zones.values())),
             facts_of_logs=True,
             on_disk=self._on_disk,
             lists=self._lists,
@@ -124,7 +126,7 @@ class Etcd:
         told: Mapping[str, Sequence[str] | Method],
         *,
         tokens: Mapping[str, str] | None = None,
-        raft: Raft | None = None,
+        raft: Raft | Mapping[str, Any] | None = None,
         seed: int | None = None,
     ) -> Etcd:
         """Boot members with empty disks, each by the list it was told (or `Discovery`, or `Srv`), and see what forms.
@@ -132,13 +134,20 @@ class Etcd:
         Members whose lists or tokens differ find themselves in different clusters and refuse each other. Those that
         are named in lists but told nothing are not switched on. `notes` says who does not start, and why.
         """
-        return cls(bootstrapped(told, tokens or {}), raft=raft, seed=seed)
+        return cls(bootstrapped(told, tokens), raft=raft, seed=seed)
 
     @classmethod
     def restored(
-        cls, snapshot: Store, members: int | Sequence[str] = 3, *, raft: Raft | None = None, seed: int | None = None
+        cls,
+        snapshot: Store,
+        members: int | Sequence[str] = 3,
+        *,
+        raft: Raft | Mapping[str, Any] | None = None,
+        seed: int | None = None,
     ) -> Etcd:
         """A new cluster, with new members, whose store begins with a snapshot; what was written since then is lost."""
+        if snapshot is None:
+            raise ModelError("got nothing; give what snapshot_save returned", "snapshot")
         return cls(members, raft=raft, seed=seed, snapshot=snapshot)
 
     @property
@@ -197,10 +206,6 @@ class Etcd:
 
         Where lease reads are allowed, `lease` reads what a leader knows that trusts its clock.
         """
-        modes = ["linearizable", "serializable", *["lease"] * (self._settings.clock_drift_max is not None)]
-        if mode not in modes:
-            hint = "; for lease reads give clock_drift_max" if mode == "lease" else nearest(str(mode), modes)
-            raise ModelError(f"got {mode!r}; allowed is {' or '.join(modes)}{hint}", "mode")
         return self.ask(asked.Get(key, mode), at=at, timeout=timeout)
 
     def delete(self, key: str, *, at: str | None = None, timeout: str = COMMAND_TIMEOUT) -> Reply:
@@ -209,10 +214,7 @@ class Etcd:
 
     def ask(self, command: Any, *, at: str | None = None, timeout: str = COMMAND_TIMEOUT) -> Reply:
         """Ask a member for anything, and let time pass until it answers or the client gives up."""
-        for field in ("key", "value"):
-            given = getattr(command, field, "")
-            if not isinstance(given, str):
-                raise ModelError(f"got {given!r}; etcd stores text under text", field)
+        command = request_of(command, self._settings.clock_drift_max is not None)
         called, latest = self._env.now, self._etcd.revision
         if self._asked:  # no time has passed since the last answer came, but it did come before this is asked
             called = max(called, nextafter(self._asked[-1].returned, inf))
@@ -255,11 +257,7 @@ class Etcd:
 
     def _known(self, name: str, path: str = "at") -> str:
         """The name, if a member is called that: one that runs or ran, or that is on a list."""
-        nodes = self._etcd.world.nodes
-        if name not in nodes:
-            known = list(nodes)
-            raise ModelError(f"got {name!r}; members are {', '.join(known)}{nearest(str(name), known)}", path)
-        return name
+        return known_name(name, self._etcd.world.nodes, path)
 
     def _nodes(self, names: Sequence[str]) -> list[Any]:
         if not names:
@@ -276,10 +274,10 @@ class Etcd:
         if workload is not None and settings:
             raise ModelError("give either a Workload or settings of one, not both", "workload")
         if workload is None:
-            named = {"name": f"client-{len(self.clients) + 1}", "endpoints": list(self._etcd.world.nodes)}
-            workload = Workload(**{**named, **settings})
+            free = next(name for name in map("client-{}".format, count(1)) if name not in self.clients)
+            workload = Workload(**{"name": free, "endpoints": list(self._etcd.world.nodes), **settings})
         if not isinstance(workload, Workload):
-            raise ModelError(f"got {workload!r}; give a Workload, or settings by name like rate=10", "workload")
+            raise ModelError(f"got {shown(workload)}; give a Workload, or settings by name like rate=10", "workload")
         if workload.name in (*self.clients, BY_HAND):
             raise ModelError(f"got {workload.name!r}, which there is already; each client has its own name", "name")
         client = Client(self._env, self._streams, workload, self.world.nodes, lambda: self._etcd.revision)
@@ -349,7 +347,7 @@ class Etcd:
 
     def member_promote(self, name: str, *, at: str | None = None) -> Reply:
         """Give a learner its vote; without `at` the leader is asked, which alone can judge it."""
-        return self.ask(asked.MemberPromote(self._listed(name)), at=at or self.leader)
+        return self.ask(asked.MemberPromote(self._listed(name)), at=self.leader if at is None else at)
 
     def move_leader(self, target: str) -> Reply:
         """Let the leader hand over."""
@@ -358,17 +356,17 @@ class Etcd:
     def _listed(self, name: str) -> str:
         """The name, if it is that of a member or on a list that one was told."""
         on_lists = {founder for founders in self._lists.values() for founder in founders}
-        return name if name in on_lists else self._known(name, "name")
+        return known_name(name, {**self._etcd.world.nodes, **dict.fromkeys(sorted(on_lists))}, "name")
 
     # ----------------------------------------------------------------------------------- maintenance
 
     def compact(self, revision: int, *, at: str | None = None) -> Reply:
         """Forget what was overwritten up to a revision."""
-        return self.ask(Compact(revision_of(revision)), at=at)
+        return self.ask(Compact(revision), at=at)
 
     def defrag(self, at: str) -> Reply:
         """Give back the room that compaction has freed in one member's database."""
-        return self.ask(asked.Defragment(), at=at)
+        return self.ask(asked.Defragment(), at=self._known(at))
 
     def alarm_disarm(self, *, at: str | None = None) -> Reply:
         """Lift the alarm for space."""
@@ -376,7 +374,7 @@ class Etcd:
 
     def snapshot_save(self, at: str) -> Store:
         """A copy of a member's store, from which a new cluster can be `restored`; it may lag behind the leader's."""
-        reply = self.ask(asked.SaveSnapshot(), at=at)
+        reply = self.ask(asked.SaveSnapshot(), at=self._known(at))
         if not isinstance(reply.value, Store):
             raise ModelError(f"{at} gave no snapshot: {reply.error}; ask a member that serves", "at")
         return reply.value
@@ -456,13 +454,17 @@ class Etcd:
 
     def play(self, fault: Fault) -> None:
         """Begin a scripted fault; its `at` counts from now. The trace tells when it begins and ends."""
-        if not hasattr(fault, "script") or not hasattr(fault, "targets"):
-            raise ModelError(f"got {fault!r}; give a fault, like ha.Pause('etcd-1', at=0, lasting='5s')", "fault")
+        if isinstance(fault, type) or not hasattr(fault, "script") or not hasattr(fault, "targets"):
+            given = f"the class {fault.__name__}" if isinstance(fault, type) else shown(fault)
+            raise ModelError(f"got {given}; give a fault, like ha.Pause('etcd-1', at='0s', lasting='5s')", "fault")
         self._places(fault.targets, "fault")
         self._env.process(Watched(self._etcd.world, fault, self._note).play())
 
     def _places(self, names: Sequence[str], path: str) -> tuple[str, ...]:
         """The members that are called so or stand in such zones."""
+        for name in names:
+            if not isinstance(name, str):
+                raise ModelError(f"got {shown(name)}; write names of members or zones side by side, as text", path)
         try:
             return self._etcd.world.nodes_in(names)
         except ModelError as error:

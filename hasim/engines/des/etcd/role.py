@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hasim.engines.des.etcd.world import EtcdWorld
+from hasim.engines.des.etcd.world import EtcdWorld, leap_again_and_again
 from hasim.engines.des.world import LeapingEnvironment
 from hasim.model.parts import Quorum
 from hasim.model.placement import place
@@ -60,10 +60,11 @@ class RaftRole:
         }
 
     def prepare(self) -> None:
-        """Start all members, some time before the beginning, and skip over calm if nobody else has a world."""
+        """Start all members, some time before the beginning; the last of such roles lets all skip over calm."""
         self.etcd.start()
-        if sum(isinstance(role, RaftRole) for role in self.live.roles) == 1:
-            self.etcd.begin_leaping()
+        roles = [role for role in self.live.roles if isinstance(role, RaftRole)]
+        if roles[-1] is self:
+            leap_again_and_again([role.etcd for role in roles])
 
     def appoint(self, first: bool) -> None:
         """There is a leader already, if enough members stand: see `prepare`."""
@@ -74,9 +75,11 @@ class RaftRole:
         self._settling = True
         for member, stands in zip(self.members, self.standing, strict=True):
             node = self.etcd.world.nodes[member]
-            if stands and node.process is None:
+            if stands == node.upkeep.wanted:
+                continue  # whether a process runs there is the node's business
+            if stands:
                 node.start()
-            elif not stands and node.powered and node.process is not None:
+            else:
                 host = self._host_nodes.get(member)
                 if member in self._unpowered or (host is not None and not self.live.gates.is_true(host)):
                     node.power_off()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hasim.engines.des.etcd.arguments import switch
 from hasim.errors import ModelError
 from hasim.protocols.etcd.config import QUOTA_BYTES, EtcdConfig
 from hasim.protocols.etcd.store import Store
@@ -24,9 +25,7 @@ class Settings:
         quota: Any = self.quota_bytes
         if isinstance(quota, bool) or not isinstance(quota, int) or quota < 1:
             raise ModelError(f"got {quota!r}; a quota is a whole number of bytes, at least 1", "quota_bytes")
-        strict: Any = self.strict_reconfig
-        if not isinstance(strict, bool):
-            raise ModelError(f"got {strict!r}; give True or False", "strict_reconfig")
+        switch(self.strict_reconfig, "strict_reconfig")
         drift: Any = self.clock_drift_max
         if drift is not None and (
             isinstance(drift, bool) or not isinstance(drift, int | float) or not 1 <= drift < 100

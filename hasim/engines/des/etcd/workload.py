@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from math import inf
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from hasim.declared import Declared, at, shown
-from hasim.errors import ModelError
+from hasim.errors import ModelError, nearest
 from hasim.faults.names import Name, Names
 from hasim.model.laws import LawField, Uniform
 from hasim.units import Count, Seconds, s
@@ -16,11 +18,19 @@ Request = Literal["put", "linearizable", "serializable"]
 """A write, a read through a quorum, or a read of whatever one member knows."""
 
 
+_REQUESTS = get_args(Request)
+
+
 def _weights(value: object) -> object:
-    return dict.fromkeys([value], 1.0) if isinstance(value, str) else value
-
-
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    weights = {value: 1.0} if isinstance(value, str) else value
+    if not isinstance(weights, Mapping):
+        raise ValueError(f"got {shown(value)}; give a kind of request, or kinds with weights, like {{'put': 1}}")
+    for kind, weight in weights.items():
+        if kind not in _REQUESTS:
+            raise ValueError(f"got {shown(kind)}; kinds are {', '.join(_REQUESTS)}{nearest(str(kind), _REQUESTS)}")
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < inf:
+            raise ModelError.of([at((kind,), f"got {shown(weight)}; a weight is a number of at least 0")])
+    return weights
 
 
 class Workload(Declared):
@@ -34,7 +44,7 @@ class Workload(Declared):
     name: Name = Field(description="What the client is called in the history.")
     endpoints: Names = Field(description="Names of the members it may talk to.")
     rate: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, description="Requests a second, in an open loop."
+        default=None, gt=0, allow_inf_nan=False, strict=True, description="Requests a second, in an open loop."
     )
     spacing: Literal["poisson", "fixed"] = Field(
         default="poisson", description="Of an open loop: at random, or one after each 1/rate from a random phase."
@@ -43,7 +53,7 @@ class Workload(Declared):
         default=None, description="In a closed loop: time from an answer to the next request."
     )
     timeout: Seconds | None = Field(default=None, gt=0, description="How long it waits; left out: for ever.")
-    requests: Annotated[dict[Request, Weight], BeforeValidator(_weights)] = Field(
+    requests: Annotated[dict[Request, float], BeforeValidator(_weights)] = Field(
         default={"put": 1.0, "linearizable": 1.0}, description="Kinds of requests with their weights."
     )
     keys: Count = Field(default=1, ge=1, le=1_000_000, description="Number of keys, all alike.")

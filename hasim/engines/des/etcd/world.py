@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hasim.engines.des.world import Clock, LeapingEnvironment, Node, TcpTiming, World
+from simpy import Event
+
+from hasim.engines.des.world import Clock, LeapingEnvironment, Node, Rhythm, TcpTiming, World, leap_together
 from hasim.machine import Machine
 from hasim.model.laws import Law
 from hasim.model.raft import Raft
@@ -166,22 +168,22 @@ class EtcdWorld:
     # Leaps.
 
     def begin_leaping(self) -> None:
-        """From now on skip over calm, a whole number of election timeouts at a time.
+        """From now on skip over calm, if no other world shares the environment."""
+        leap_again_and_again([self])
 
-        When every member that runs follows one leader and nothing is under way, all that happens is ticks, heartbeats
-        and their answers, with the election timeout as the common period: so many ticks bring the leader's check of its
-        quorum back to where it was, and the drawn timeouts stay. What the next period brings depends on the past only
-        through the latencies of the last messages, which are drawn afresh each time; so after one calm period the
-        state is a draw from one and the same law, now or any number of periods later.
+    @property
+    def rhythm(self) -> Rhythm:
+        """Calm repeats after an election timeout.
+
+        So many ticks bring the leader's check of its quorum back to where it was, and the drawn timeouts stay. What
+        the next period brings depends on the past only through the latencies of the last messages, which are drawn
+        afresh each time; so after one calm period the state is a draw from one and the same law, now or any number of
+        periods later. A follower campaigns after as many ticks of silence at least as make up the timeout: one for the
+        heartbeat that did not yet come and one for the phases of the tickers, and a message may take all the others.
         """
-        self.env.process(self._leap_again_and_again())
-
-    def _leap_again_and_again(self) -> Any:
-        period = self.raft.heartbeat * self.raft.ticks
-        while True:
-            yield self.env.timeout(period)
-            if self.env.now - self.changed_at > period and self.is_calm:
-                self.leapt += self.world.leap(period)
+        ticks, heartbeat = self.raft.ticks, self.raft.heartbeat
+        messages = 2 * max(len(self.world.nodes) - 1, 0) * ticks  # heartbeats and their answers
+        return Rhythm(heartbeat * ticks, heartbeat * (ticks - 2), messages)
 
     @property
     def is_calm(self) -> bool:
@@ -196,3 +198,22 @@ class EtcdWorld:
         """Ask a member for something."""
         self.changed_at = self.env.now
         self.world.nodes[name].propose(command, ref, answer)
+
+
+def leap_again_and_again(quorums: Sequence[EtcdWorld]) -> None:
+    """Let all quorums of an environment skip over calm together, a whole number of election timeouts of each at a time.
+
+    When every member that runs follows one leader and nothing is under way, all that happens is ticks, heartbeats
+    and their answers.
+    """
+    env, longest = quorums[0].env, max(quorum.rhythm.period for quorum in quorums)
+
+    def leaps() -> Generator[Event, Any, None]:
+        while True:
+            yield env.timeout(longest)
+            if all(env.now - quorum.changed_at > longest and quorum.is_calm for quorum in quorums):
+                by = leap_together([(quorum.world, quorum.rhythm) for quorum in quorums])
+                for quorum in quorums:
+                    quorum.leapt += by
+
+    env.process(leaps())

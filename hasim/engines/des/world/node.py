@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from hasim.engines.des.world.chance import uniforms
 from hasim.engines.des.world.clock import Clock
 from hasim.engines.des.world.disk import Disk
 from hasim.engines.des.world.process import Answerer, Process
-from hasim.machine import Event, Machine, Started, Stopping
-from hasim.protocols.etcd.requests import CONNECTION_LOST, CONNECTION_REFUSED, Gone
+from hasim.engines.des.world.touch import Touch
+from hasim.engines.des.world.upkeep import Upkeep
+from hasim.machine import LOST, REFUSED, Event, Gone, Machine, Started, Stopping
 from hasim.streams import Streams
 from hasim.trace import Detail
 
 if TYPE_CHECKING:
     from hasim.engines.des.world.leap import LeapingEnvironment
     from hasim.engines.des.world.network import Network
+
+BY_HAND: Final = "by hand"  # who pauses a process, if no fault does
 
 Note = Callable[[str, str, Detail], None]
 """Writes down a fact of this instant: kind, subject, detail."""
@@ -76,6 +79,7 @@ class Node:
         self.timers_wait_for_disk = timers_wait_for_disk
         self.powered = True
         self.paused = False
+        self.upkeep = Upkeep()
         self.process: Process | None = None
         self.links: dict[str, Link] = {name: _Loopback(self)}
         self.take: Callable[[Event], None] = _nobody  # where what arrives goes
@@ -94,8 +98,17 @@ class Node:
     # Life and death.
 
     def start(self) -> None:
-        """Switch on if need be, and start a process with what the disk has."""
+        """Let a process run here from now on, switching on if need be; while a fault holds the node down, none does."""
         assert self.process is None, f"{self.name} is running already"
+        self.upkeep.start()
+        self.keep_up()
+
+    def keep_up(self) -> None:
+        """Start a process with what the disk has, if there should be one and there is none."""
+        if self.process is None and self.upkeep.runs:
+            self._boot()
+
+    def _boot(self) -> None:
         self.powered = True
         process = self.process = Process(self, self._build())
         self.take = process.take
@@ -105,19 +118,58 @@ class Node:
 
     def crash(self) -> None:
         """Kill the process, if one runs: what it wrote is on the disk or in the page cache, all else is gone."""
-        if self.process is not None:
-            self._end("process crashed", "")
-
-    def exited(self, why: str) -> None:
-        """The process ends by itself."""
-        self._end("process exited", why)
+        self.upkeep.wanted = False
+        self._kill()
 
     def power_off(self) -> None:
         """Cut the power: what was not synced is gone too, and no peer is told that the connections are."""
+        self.upkeep.wanted = False
+        self._cut_power()
+
+    def hold_down(self, hold: Touch, power: bool) -> None:
+        """Crash, or cut the power, and let no process run before the `release` of this hold."""
+        if self.process is not None or (power and self.powered):
+            hold.touched = True
+        self.upkeep.holds.append(hold)
+        if power:
+            self._cut_power()
+        else:
+            self._kill()
+
+    def release(self, hold: Touch) -> None:
+        """Let a process run again, if this was the last that held it down and nothing else speaks against it."""
+        self.upkeep.holds.remove(hold)
+        self.keep_up()
+
+    def exited(self, why: str) -> None:
+        """The process ends by itself, and nothing but a new `start` brings another."""
+        self.upkeep.has_left = True
+        self._end("process exited", why)
+
+    def found_no_room(self) -> None:
+        """The process ends since its disk is full; another starts when there is room."""
+        self.upkeep.lacks_room = True
+        self._end("process exited", "disk full")
+
+    def has_room(self) -> None:
+        """The disk is full no more."""
+        self.upkeep.lacks_room = False
+        self.keep_up()
+
+    def _kill(self) -> None:
+        if self.process is not None:
+            self._end("process crashed", "")
+
+    def _cut_power(self) -> None:
         self.powered = False
         if self.process is not None:
             self._end("power lost", "")
         self.disk.lose_power()
+
+    @property
+    def backlog_max(self) -> int:
+        """How many messages of one sender wait for a paused process, here and there; what exceeds that is lost."""
+        return self._network.timing.unsent_max
 
     def _end(self, kind: str, detail: str) -> None:
         process = self.process
@@ -130,21 +182,31 @@ class Node:
         self._network.closed(self)
         for ref, answer in waiting.items():
             # A client of a node without power hears nothing and gives up in its own time; it is spared the wait.
-            answer(ref, Gone(CONNECTION_LOST))
+            answer(ref, Gone(LOST))
 
-    def pause(self) -> None:
-        """Stop the process from doing anything (SIGSTOP); what is sent to it queues in the kernel."""
-        if self.process is not None and not self.paused:
+    def pause(self, by: object = BY_HAND) -> None:
+        """Stop the process from doing anything (SIGSTOP); what is sent to it queues in the kernel.
+
+        It goes on when all who paused it have let it. A pause hits the process that runs, not one that starts later.
+        """
+        process = self.process
+        if process is None or by in process.paused_by:
+            return
+        process.paused_by.append(by)
+        if not self.paused:
             self.paused = True
-            self.process.freeze()
-            self.take = self.process.hold
+            process.freeze()
+            self.take = process.hold
             self.note("process paused", self.name, "")
             self._network.paused(self)
 
-    def resume(self) -> None:
-        """Let a paused process go on (SIGCONT)."""
-        if self.process is not None and self.paused:
-            process = self.process
+    def resume(self, by: object = BY_HAND) -> None:
+        """Let a process go on (SIGCONT) that nobody else has paused."""
+        process = self.process
+        if process is None or by not in process.paused_by:
+            return
+        process.paused_by.remove(by)
+        if not process.paused_by:
             self.paused = False
             self.take = process.take
             self.note("process resumed", self.name, "")
@@ -153,6 +215,7 @@ class Node:
 
     def stop(self) -> None:
         """Ask the process to leave (SIGTERM); it does when its machine says `Exit`."""
+        self.upkeep.wanted = False
         if self.process is not None:
             self.take(Stopping())
 
@@ -161,15 +224,11 @@ class Node:
     def propose(self, command: Any, ref: str, answer: Answerer) -> None:
         """Ask the machine for something; `answer` gets the reference and the result, or `Gone`."""
         if self.process is None:
-            answer(ref, Gone(CONNECTION_REFUSED))
+            answer(ref, Gone(REFUSED))
         else:
             self.process.propose(command, ref, answer)
 
     # The clock.
-
-    def read_clock(self) -> float:
-        """What the node's clock shows, in seconds."""
-        return self.clock.read(self.env._now)
 
     def set_rate(self, rate: float) -> None:
         """Let the clock pass `rate` seconds a second, faults apart; timers run out accordingly."""

@@ -66,6 +66,8 @@ class Process:
         self._put_off: list[list[Effect]] = []  # steps made meanwhile
         self._rung: dict[Timer, None] = {}  # timers that ran out and were not heard yet
         self._frozen: list[Event | Timer] | None = None  # what came during a pause
+        self.paused_by: list[object] = []
+        self._held_from: dict[str, int] = {}  # how many messages of each sender
         self._synced_frozen = False
 
     # Hearing.
@@ -120,17 +122,26 @@ class Process:
             answerer(answer.ref, answer.result)
 
     def hold(self, event: Event) -> None:
-        """Keep what comes during a pause; the kernel takes it in, the process does not know."""
+        """Keep what comes during a pause; the kernel takes it in, the process does not know.
+
+        Once its buffer is full the rest waits at the sender, in a queue of so many messages; what exceeds that is lost.
+        """
         assert self._frozen is not None
+        if isinstance(event, Received):
+            held = self._held_from.get(event.sender, 0)
+            if held >= self.node.backlog_max:
+                return
+            self._held_from[event.sender] = held + 1
         self._frozen.append(event)
 
     def hear_later(self, timer: Timer) -> None:
         """A timer has run out while the process is paused or its disk busy; it is heard once, and late."""
         if self.dead:
             return
+        again = timer in self._rung
         self._rung[timer] = None
         timer.late = self.env._now if timer.regular else None
-        if self._frozen is not None:
+        if self._frozen is not None and not again:
             self._frozen.append(timer)
 
     def hear_self(self, message: Any) -> None:
@@ -273,7 +284,7 @@ class Process:
         disk = self.node.disk
         if records:
             if disk.fulls and disk.refuses():
-                self.node.exited("disk full")
+                self.node.found_no_room()
                 return
             disk.write(records)
         if sync:
@@ -329,6 +340,7 @@ class Process:
         """Go on: first hear what came meanwhile, in order, each timer once."""
         frozen, self._frozen = self._frozen, None
         assert frozen is not None
+        self._held_from.clear()
         self.is_ready = not self._timers_wait()
         for item in frozen:
             if self.dead:

@@ -1,8 +1,9 @@
 """One direction of the tcp connections between two nodes: in order, nothing lost but with the connection.
 
 Modelled on etcd's rafthttp (server/etcdserver/api/rafthttp: stream.go, peer.go) over Linux's tcp. The receiver dials
-and reads, the sender accepts and writes; each pair of nodes has one such stream in each direction. rafthttp has two,
-of which one carries appends alone: both run over the same network and break alike.
+and reads, the sender accepts and writes; each pair of nodes has one such stream in each direction. Where a kind of
+message has a stream of its own, as appends in rafthttp, there are two, and each comes up and breaks by itself
+(`two_streams`).
 
 - What a rule drops is sent again after 0.2 s plus the round trip, then twice as long and so on (Linux: TCP_RTO_MIN;
   tail loss probes and fast retransmits, which may come a little sooner where much is sent, are left out), and all
@@ -182,8 +183,9 @@ class Stream:
         there, back = network.extra(self.src, self.dst), network.extra(self.dst, self.src)
         if there is not None and back is not None:
             at = env._now + 2 * there + back + self.latency() + self.latency() + self.latency()
-            received = Received(self.src.name, message)
-            Alarm(env, at, lambda: self.dst.take(received))
+            received, reader = Received(self.src.name, message), self.dst.process
+            # The connection is to this process: to one that starts meanwhile the message never comes.
+            Alarm(env, at, lambda: self.dst.take(received) if self.dst.process is reader else None)
         elif retry and self.timing.dial_timeout > self.timing.syn_retry:
             writer = self.src.process
             again = env._now + self.timing.syn_retry
@@ -325,3 +327,4 @@ class Stream:
     def shift(self, by: float) -> None:
         """The world has leapt over so many seconds, with what is on its way."""
         self._last += by
+        self.wire.heard += by  # from which the reader counts its deadline

@@ -11,7 +11,7 @@ from simpy import Event
 from hasim.engines.des.world.touch import Touch
 from hasim.errors import ModelError
 from hasim.faults.delays import Delays
-from hasim.faults.fault import Fault
+from hasim.faults.fault import Fault, Script
 from hasim.faults.verdict import Rule
 from hasim.trace import Detail
 
@@ -25,6 +25,9 @@ class Watched:
     """The world as one fault sees it: each verb passes on, and leaves a mark.
 
     The facts are "fault begun", with the first verb, and "fault ended", which says so if nothing was touched.
+
+    A verb heals only while the script goes on by `play`. A script that is thrown away unfinished, with its world,
+    leaves its blocks too, whenever the garbage is collected: nothing happens in that world any more.
     """
 
     def __init__(self, world: World, fault: Fault, note: Note) -> None:
@@ -33,6 +36,7 @@ class Watched:
         self._fault = fault
         self._note = note
         self._begun = False
+        self._plays = False  # whether the script is going on right now
         self.touched = False
 
     @property
@@ -41,7 +45,8 @@ class Watched:
 
     def play(self) -> Generator[Event, Any, None]:
         """The script as a process of SimPy."""
-        for delay in self._fault.script(self):
+        script = self._fault.script(self)
+        while (delay := self._advance(script)) is not None:
             if not delay >= 0:  # NaN too
                 fault = type(self._fault).__name__
                 raise ModelError(f"the script of {fault} yielded {delay!r}; a script yields seconds, zero or more")
@@ -49,15 +54,25 @@ class Watched:
         subject, detail = self._who
         self._note("fault ended", subject, detail if self.touched else {**detail, "touched": "nothing"})
 
+    def _advance(self, script: Script) -> float | None:
+        """Let the script go on until it waits; return the seconds, None at its end."""
+        self._plays = True
+        try:
+            return next(script, None)
+        finally:
+            self._plays = False
+
     @contextmanager
     def _watch(self, held: Held) -> Iterator[Touch]:
         if not self._begun:
             self._begun = True
             self._note("fault begun", *self._who)
-        with held as touch:
-            try:
-                yield touch
-            finally:
+        touch = held.__enter__()
+        try:
+            yield touch
+        finally:
+            if self._plays:
+                held.__exit__(None, None, None)
                 self.touched = self.touched or touch.touched
 
     # The verbs of `hasim.faults.World`.

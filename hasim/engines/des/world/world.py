@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from itertools import repeat
-from math import floor, isfinite
 from typing import get_args
-
-from simpy import Event
 
 from hasim.engines.des.draws import draws
 from hasim.engines.des.world import verbs
 from hasim.engines.des.world.clock import Clock
-from hasim.engines.des.world.datagram import Packet
 from hasim.engines.des.world.disk import Disk
 from hasim.engines.des.world.leap import LeapingEnvironment
+from hasim.engines.des.world.leaping import Rhythm, leap_together
 from hasim.engines.des.world.network import Network, Pair, Roads, Transport
 from hasim.engines.des.world.node import Node, Note
 from hasim.engines.des.world.stream import TcpTiming
-from hasim.engines.des.world.timer import Timer
 from hasim.engines.des.world.touch import Touch
-from hasim.engines.des.world.wire import Wire
 from hasim.errors import ModelError, nearest
 from hasim.faults.delays import Delays
 from hasim.faults.verdict import Rule
@@ -31,9 +26,6 @@ from hasim.streams import Streams
 
 LAN = Fixed(value="0.3ms")
 """One way between two hosts of one site: etcd's fail-over was measured with 0.2 to 0.4 ms."""
-
-LATE_SHARE_MAX = 1e-15
-"""No leap where a larger share of messages takes half a period or more: one in a million years is not missed."""
 
 Held = AbstractContextManager[Touch]
 
@@ -71,8 +63,6 @@ class World:
         roads = Roads(latency, latencies or {}, bandwidth, bandwidths or {})
         self.network = Network(env, streams, transport, roads, tcp or TcpTiming(), frozenset(apart))
         self._regular = frozenset(regular)
-        self._downs = verbs.Downs()
-        self._pauses: dict[str, int] = {}
 
     @property
     def transport(self) -> Transport:
@@ -129,15 +119,15 @@ class World:
 
     def held_down(self, target: str, why: str) -> Held:
         """Kill what runs on a node or in a zone and keep it down; afterwards it starts again."""
-        return self._downs.down(self._nodes((target,)), power=False)
+        return verbs.down(self._nodes((target,)), power=False)
 
     def powered_off(self, targets: Collection[str]) -> Held:
         """Cut the power of nodes or zones in one instant: what was not synced is lost."""
-        return self._downs.down(self._nodes(targets), power=True)
+        return verbs.down(self._nodes(targets), power=True)
 
     def paused(self, node: str) -> Held:
         """Stop a process (SIGSTOP) while messages to it queue."""
-        return verbs.paused(self._node(node), self._pauses)
+        return verbs.paused(self._node(node))
 
     def slow_disk(self, node: str, extra: Delays) -> Held:
         """Lengthen every sync of a node's disk by a delay drawn from a law."""
@@ -182,32 +172,13 @@ class World:
             for node in self.nodes.values()
         )
 
-    def leap(self, period: float) -> float:
-        """Skip calm: let the most whole periods pass that end before anything irregular; return the seconds.
+    def leap(self, rhythm: Rhythm) -> float:
+        """Skip calm, if this is the only world of its environment; return the seconds (`leap_together`)."""
+        return leap_together([(self, rhythm)])
 
-        Ticks and messages on their way come so much later, all else stays, and the machines notice nothing but
-        that their clocks have moved on. Zero if it is not calm, or if messages may take half a period.
-        """
-        assert period > 0, period
-        if not self.is_calm or not all(float(law.survival(period / 2)) < LATE_SHARE_MAX for law in self.network.laws):
-            return 0.0
-        env = self.env
-        ahead = env.next_other(self._moves) - env._now
-        if not isfinite(ahead):
-            return 0.0
-        by = floor(ahead / period) * period
-        if by >= ahead:
-            by -= period
-        if by <= 0:
-            return 0.0
-        env.leap(by, self._moves)
+    def shift(self, by: float) -> None:
+        """So many seconds have been leapt over, with what was on its way."""
         self.network.shift(by)
         for node in self.nodes.values():
             if node.process is not None:
                 node.process.shift(by)
-        return by
-
-    @staticmethod
-    def _moves(event: Event) -> bool:
-        kind = event.__class__
-        return kind is Wire or kind is Packet or (kind is Timer and event.regular)  # type: ignore[attr-defined]
