@@ -226,8 +226,9 @@ def _followers_and_pauses(trials: Trials) -> list[Row]:
             not np.nansum(paused.column("heal.extra_terms")), "it never campaigned while paused",
         ),
         verdicts.rule(
-            paused.trial.name, "it knows the new leader after", f"0.13, at most {PAUSED_S:g}", f"{np.nanmax(knows):.3f} at most",
-            bool(np.nanmax(knows) <= PAUSED_S), "no later than the last of the real ones: at once, but for the machine",
+            paused.trial.name, "it knows the new leader after", f"0.13, at most {PAUSED_S:g}",
+            f"{np.nanmax(knows):.3f} at most", bool(np.nanmax(knows) <= PAUSED_S),
+            "no later than the last of the real ones: at once, but for the machine",
         ),
         verdicts.shape(
             paused.trial.name, "t_leader, mean", "as kill", verdicts.mean_text(paused.column("t_leader")),
@@ -277,8 +278,8 @@ def _lost_quorum(real: Recorded, ours: Played) -> list[Row]:
                 f"{min(measured):.3f} to {max(measured):.3f}",
                 f"{min(ours_took):.3f} to {max(ours_took):.3f}",
                 max(abs(each - float(np.median(measured))) for each in ours_took) <= LATE_S,
-                f"near the median to what the observer resolves, {LATE_S * 1e3:g} ms; 5 s + 2 T = {limit:g} s, and reads "
-                "queue for a second round",
+                f"near the median to what the observer resolves, {LATE_S * 1e3:g} ms; 5 s + 2 T = {limit:g} s, and "
+                "reads queue for a second round",
             )
         )
     fires = ours.column("lone_fires")
@@ -365,7 +366,8 @@ def _latencies(real: Recorded, trials: Trials) -> list[Row]:
         rows.append(
             verdicts.rule(
                 "steady n3", f"{kind} at the {role}, added by 10 ms of delay", f"{delays}d = {delays * 10} ms",
-                f"{1e3 * (late - base):.2f} ms", abs(late - base - delays * 0.010) <= WIRE_S, "to a message without delay",
+                f"{1e3 * (late - base):.2f} ms", abs(late - base - delays * 0.010) <= WIRE_S,
+                "to a message without delay",
             )
         )  # fmt: skip
         least, most = BASE_MS

@@ -4,7 +4,8 @@
     played.column("t_leader")           # an array, one value a trial; nan where there is none
 
 The quantities bear the names of the record (hasim/validation/data). What follows are all constants there are: one set
-for every configuration, none chosen by what comes out of the elections. The times of messages are in `elections/experiments.py`.
+for every configuration, none chosen by what comes out of the elections. The times of messages stand in
+`hasim/model/elections/experiments.py`.
 """
 
 from __future__ import annotations

@@ -107,9 +107,11 @@ class RaftReport:
                 theirs="real etcd",
             ),
             plot_overlays(
-                [*(_lan_panel(name, self.elections) for name in CURVES), _stuck_panel(self.elections)], "Figure 16 of the Raft paper",
+                [*(_lan_panel(name, self.elections) for name in CURVES), _stuck_panel(self.elections)],
+                "Figure 16 of the Raft paper",
                 "Five LogCabin servers on a LAN, election timeouts in ms. Latencies and writes were fitted to three "
-                "curves; of the others two are predictions, and the last two only show what happens without randomness.",
+                "curves; two others are predictions, and the last two show only what happens without randomness. "
+                "The line of the last one ends where it is given up.",
                 theirs="published quantiles", unit="ms",
             ),
             plot_overlays(
@@ -148,8 +150,8 @@ def _lan_panel(name: str, elections: Elections) -> Panel:
 
 
 def _stuck_panel(elections: Elections) -> Panel:
-    """Published is only that (almost) no trial ended before."""
-    title = f"{STUCK.replace('-', ' to ')} ms (log axis)"
+    """Published is only that almost no trial ended within 10 s; the axis is logarithmic."""
+    title = f"{STUCK.replace('-', ' to ')} ms, given up after {STUCK_HORIZON_S:g} s"
     return Panel(
         title, np.array([STUCK_S]), elections.lan[STUCK], STUCK_TRIALS, np.array([0.0]), "regime", low=1.0,
         high=STUCK_HORIZON_S, log=True,
@@ -196,7 +198,8 @@ def table(report: RaftReport) -> Table:
 
     styles = {"agrees": "green", "differs": "bold red", "shape only": "dim"}
     note = BY_CHANCE if report.quick else None
-    shown = Table("quantity", "real or published", "hasim", "verdict", box=None, padding=(0, 2, 0, 0), pad_edge=False, caption=note)
+    heads = ("quantity", "real or published", "hasim", "verdict")
+    shown = Table(*heads, box=None, padding=(0, 2, 0, 0), pad_edge=False, caption=note)
     experiment = ""
     for row in report.rows:
         if row.experiment != experiment:
@@ -245,7 +248,8 @@ _ABOUT: Final = (
     "- Nothing is fitted to the times of elections. One set of constants, for messages, disks and processes, serves",
     "  all configurations: `hasim/validation/etcd_trials.py`.",
     "- Distributions are compared by the two-sample Kolmogorov–Smirnov test with Holm's correction over all of them;",
-    "  the probability transform pools the configurations, and may stray as far as 95 of 100 samples of that size do. Means may differ by 5 % or 2 standard errors, shares by 2.",
+    "  the probability transform pools the configurations, and may stray as far as 95 of 100 such samples do.",
+    "  Means may differ by 5 % or 2 standard errors, shares by 2.",
     "- *Shape only*: the number belongs to the machine that was measured (starting a process, the gateway, a busy",
     "  processor), so it stands beside ours without a verdict.",
     "- Trials of the real record that share a cluster share the phases of its clocks. Ours are made anew each time.",

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from hasim.errors import ModelError
+from hasim.errors import CannotModel, ModelError
 from hasim.model.laws import Election, Law, parse_law
 
 LAWS: dict[str, Election] = {
@@ -91,6 +91,39 @@ def test_a_law_says_what_was_given(law: Law, text: str, plain: dict[str, object]
     assert parse_law(law.to_plain()) == law
 
 
-def test_a_message_that_takes_too_long_for_the_timeout_is_refused() -> None:
-    with pytest.raises(ModelError, match="together take at most a third of the election timeout of 1 s"):
-        Election(members=3, latency="400ms")
+def test_a_message_that_takes_too_long_is_refused_in_a_model_and_else_when_it_is_drawn() -> None:
+    with pytest.raises(ModelError, match="together they take at most a third of the election timeout of 1 s"):
+        parse_law({"election": {"members": 3, "latency": "400ms"}})
+    law = Election(members=3, latency="400ms")
+    for ask in (lambda: law.mean, lambda: law.draw(np.random.default_rng(1), 1), lambda: law.quantile(0.5)):
+        with pytest.raises(CannotModel, match=r"messages of 400 ms and writes of 1 ms.*use ha\.simulate"):
+            ask()
+
+
+@each
+def test_the_limit_of_the_mean_is_one(law: Election) -> None:
+    assert law.mean < law.mean_at_most < 8 * law.election_timeout
+
+
+def test_the_limit_of_the_mean_holds_in_the_slowest_cluster_there_is() -> None:
+    worst = Election(members=9, down=4, latency="330ms", fsync="0ms")
+    drawn = worst.draw(np.random.default_rng(3), 2_000)
+    error = 4 * drawn.std() / math.sqrt(drawn.size)
+    assert drawn.mean() + error > 9 and drawn.mean() + error < worst.mean_at_most
+
+
+@pytest.mark.parametrize(
+    ("members", "down", "pre_vote", "longer"),
+    [(5, 2, True, 0.06), (5, 2, False, 0.12), (7, 3, True, 0.08), (7, 3, False, 0.18)],
+)
+def test_more_members_down_make_elections_longer_by_what_the_law_says(
+    members: int, down: int, pre_vote: bool, longer: float
+) -> None:
+    def took(count: int) -> np.ndarray:
+        law = Election(members=members, down=count, pre_vote=pre_vote, latency="200us", jitter="200us")
+        return law.draw(np.random.default_rng(4), 40_000)
+
+    alone, more = took(1), took(down)
+    ratio = more.mean() / alone.mean()
+    error = ratio * math.hypot(*(t.std() / t.mean() / math.sqrt(t.size) for t in (alone, more)))
+    assert abs(ratio - 1 - longer) < 0.005 + 4 * error  # it is said to a whole percent

@@ -16,7 +16,7 @@ from hasim.model.elections.experiments import availsim_wan
 from hasim.validation import against_published, against_record
 from hasim.validation.against_published import CALIBRATED, CURVES, Elections
 from hasim.validation.machine_elections import elect
-from hasim.validation.raft_report import PICTURES, RaftReport, folder_of, page, table, validate_raft
+from hasim.validation.raft_report import BY_CHANCE, PICTURES, RaftReport, folder_of, page, table, validate_raft
 from hasim.validation.verdicts import Row, distributions, holm
 from hasim.views.overlays import Panel, plot_overlays
 
@@ -37,6 +37,25 @@ def test_the_page_counts_what_is_judged_and_marks_what_differs() -> None:
     assert "| terms | 0 | 3 | **differs** | none |" in text
     assert text.count("\n### ") == 2
     assert all(f"({name})" in text for name in PICTURES)
+
+
+def test_a_quick_run_says_that_rows_may_differ_by_chance() -> None:
+    assert BY_CHANCE in page(report())
+    assert table(report()).caption == BY_CHANCE
+    full = RaftReport(1, False, ROWS, against_record.Trials(), Elections())
+    assert BY_CHANCE not in page(full)
+    assert table(full).caption is None
+
+
+def test_a_panel_may_have_a_logarithmic_axis() -> None:
+    import matplotlib.pyplot as plt
+
+    ours = np.array([1.0, 5.0, 20.0, 90.0])
+    panel = Panel("slow", np.array([10.0]), ours, 100, np.array([0.0]), "regime", low=1.0, high=100.0, log=True)
+    figure = plot_overlays([panel], "title", "note", columns=1)
+    assert figure.axes[0].get_xscale() == "log"
+    assert figure.axes[0].get_xlim() == pytest.approx((1.0, 100.0))
+    plt.close(figure)
 
 
 def test_the_table_and_the_json_have_every_row() -> None:
@@ -77,8 +96,8 @@ def test_the_machine_message_by_message_agrees_with_the_sampler() -> None:
 def test_every_published_curve_is_matched_within_its_tolerance() -> None:
     elections = against_published.sample_all(quick=True, seed=3, machines=2)
     rows = against_published.published_rows(elections)
-    assert len(rows) == 2 + 4 * 4 + 4 * len(CURVES)
-    assert not [f"{row.experiment} {row.quantity}" for row in rows if row.verdict != "agrees"]
+    assert len(rows) == 2 + 16 + 4 * 4 + 4 * len(CURVES) + 1
+    assert not [f"{row.experiment} {row.quantity}" for row in rows if row.verdict == "differs"]
     assert {row.experiment for row in rows if "calibrated" in row.experiment} == {
         f"Raft paper, figure 16, {curve} ms (calibrated)" for curve in CALIBRATED
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -44,6 +45,17 @@ def test_pooling_finds_what_each_configuration_is_too_small_to_show() -> None:
     assert verdicts.pooled("x", wrong).verdict == "differs"
     single = verdicts.holm([verdicts.distributions("x", "t", *pair) for pair in wrong])
     assert sum(row.verdict == "agrees" for row in single) > 15
+
+
+def test_pooling_says_how_far_samples_of_that_size_stray_when_the_model_is_right() -> None:
+    rng = np.random.default_rng(7)
+    row = verdicts.pooled("x", [(rng.normal(size=100), rng.normal(size=20_000)) for _ in range(4)])
+    said = re.search(r"right: ([\d.]+) in the median, ([\d.]+) at 95 %", row.theirs)
+    assert said is not None
+    # Kolmogorov's distribution has its median at 0.828 / √n and its 95 % point at 1.358 / √n; the estimates of 1000
+    # repeats have standard errors below 0.01 and 0.03 of these units.
+    assert float(said[1]) * 20 == pytest.approx(0.828, abs=0.05)
+    assert float(said[2]) * 20 == pytest.approx(1.358, abs=0.12)
 
 
 def test_means_may_differ_by_five_percent_or_two_standard_errors() -> None:

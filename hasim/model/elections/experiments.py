@@ -13,8 +13,8 @@ WIRE_S: Final = 0.16e-3
 """A plain message of the recorded etcd, one way. A linearizable read at the leader, which takes two, took 0.97 ms and a
 serializable one 0.65 ms; two more, to a follower and back, took another 0.32 ms."""
 VOTE_S: Final = (0.3e-3, 0.6e-3)
-"""A request for a vote or its answer, with what both sides do to handle, write and log it. Asking and hearing the answer
-took 0.6 ms to 1.3 ms in the record (`t_leader` - `t_fire` where one campaign was enough)."""
+"""A request for a vote or its answer, with what both sides do to handle, write and log it. Asking and hearing the
+answer took 0.6 ms to 1.3 ms in the record (`t_leader` - `t_fire` where one campaign was enough)."""
 
 
 def availsim_wan(failed: int, *, logs_differ: bool = False) -> ContinuousSettings:

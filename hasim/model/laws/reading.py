@@ -98,8 +98,8 @@ def _named(name: str, parameters: object) -> Law:
         read = law(**parameters)
         if isinstance(read, Election) and read.too_slow:
             raise ModelError(
-                f"got messages of up to {human(read.latency + read.jitter)} and writes of {human(read.fsync)}; together "
-                f"they take at most a third of the election timeout of {human(read.election_timeout)}"
+                f"got messages of up to {human(read.latency + read.jitter)} and writes of {human(read.fsync)}; "
+                f"together they take at most a third of the election timeout of {human(read.election_timeout)}"
             )
         return read
     if name in _ONE_DURATION:

@@ -82,7 +82,7 @@ class Quorum(Part):
             notes.append("a single member's own election after a restart, up to one election timeout, is left out")
         if self.raft is not None and self.members >= FEW:
             notes.append(
-                "where elections are drawn from their law, no member but the leader is down; with two of five down they "
-                "take 6 % longer on average, 12 % without pre-vote"
+                "where elections are drawn from their law, no member but the leader is down; with two of five down "
+                "they take 6 % longer on average, 12 % without pre-vote"
             )
         return notes
