@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 
 from hasim.errors import ModelError
-from hasim.model.elections.lanes import TIMER, Bools, Floats, Ints, Slots, joined
+from hasim.model.elections.lanes import TIMER, Floats, Ints, Lanes, Slots
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,10 @@ _ASKED, _ANSWERED, _TOLD, _REFUSED = 1, 2, 3, 4  # a vote's request and answer, 
 
 
 @dataclass
-class _Lanes:
+class _Lanes(Lanes):
     """The elections in hand; every array is flat, with one, `servers` or `slots` values a lane."""
 
     name: Ints  # place of the lane in the results
-    over: Bools
     log: Ints  # rank of a server's log
     term: Ints
     vote: Ints
@@ -111,7 +110,6 @@ class _Lanes:
     yes: Ints
     accepted: Ints  # servers that follow this one since it took office
     office: Floats  # when it did
-    due: Floats  # when a slot's event happens; infinite: never
     word: Ints  # the term of a message; of an answer twice the term, plus one for a yes
 
 
@@ -160,29 +158,19 @@ class _Running:
 
     def step(self) -> bool:
         """Take every lane one event further; False once all have ended."""
-        lanes = self.lanes
-        over = int(np.count_nonzero(lanes.over))
-        if over == lanes.over.size and self.started == self.count:
+        if self.started == self.count and bool(self.lanes.over.all()):
             return False
-        if 2 * over >= lanes.over.size:
-            fresh = self._fresh(self.slots.lanes - (lanes.over.size - over))
-            lanes = self.lanes = _Lanes(**joined(lanes, ~lanes.over, fresh))
-        slot = lanes.due.reshape(-1, self.slots.count).argmin(axis=1)
-        place = np.arange(slot.size) * self.slots.count + slot
-        now = lanes.due[place]
-        lanes.due[place] = np.inf
+        lanes = self.lanes = self.slots.refilled(self.lanes, self._fresh)
+        slot, now = self.slots.next_events(lanes)
         self._give_up(np.flatnonzero((now > self.horizon) & ~lanes.over))
-        kind = np.where(lanes.over, -1, self.slots.kind[slot])
-        for of, handle in (
+        handlers = (
             (TIMER, self._fires),
             (_ASKED, self._asked),
             (_ANSWERED, self._answered),
             (_TOLD, self._told),
             (_REFUSED, self._refused),
-        ):
-            lane = np.flatnonzero(kind == of)
-            if lane.size:
-                handle(lane, slot[lane], now[lane])
+        )
+        self.slots.hand_out(lanes, slot, now, handlers)
         return True
 
     def _give_up(self, lane: Ints) -> None:

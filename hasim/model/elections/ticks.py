@@ -24,7 +24,7 @@ from typing import Final
 import numpy as np
 
 from hasim.errors import ModelError
-from hasim.model.elections.lanes import TIMER, Bools, Floats, Ints, Slots, joined
+from hasim.model.elections.lanes import TIMER, Bools, Floats, Ints, Lanes, Slots
 from hasim.units import human
 
 MOST_MEMBERS: Final = 9
@@ -127,11 +127,10 @@ _VOTE_ASKED, _VOTE_ANSWERED, _PRE_VOTE_ASKED, _PRE_VOTE_ANSWERED = 1, 2, 3, 4  #
 
 
 @dataclass
-class _Lanes:
+class _Lanes(Lanes):
     """The elections in hand; every array is flat, with one, `survivors` or `slots` values a lane."""
 
     name: Ints  # place of the lane in the results
-    over: Bools
     phase: Floats  # a member's clock ticks at phase, phase + 1, …
     counted_from: Floats  # number of the tick after which it began to count
     wait: Floats  # R
@@ -141,7 +140,6 @@ class _Lanes:
     role: Ints
     yes: Ints
     no: Ints
-    due: Floats  # when a slot's event happens; infinite: never
     word: Ints  # the term of a request; of an answer twice the term, plus one for a yes
 
 
@@ -203,28 +201,18 @@ class _Running:
 
     def step(self) -> bool:
         """Take every lane one event further; False once all have ended."""
-        lanes = self.lanes
-        over = int(np.count_nonzero(lanes.over))
-        if over == lanes.over.size and self.started == self.count:
+        if self.started == self.count and bool(self.lanes.over.all()):
             return False
-        if 2 * over >= lanes.over.size:
-            fresh = self._fresh(self.slots.lanes - (lanes.over.size - over))
-            lanes = self.lanes = _Lanes(**joined(lanes, ~lanes.over, fresh))
-        slot = lanes.due.reshape(-1, self.slots.count).argmin(axis=1)
-        place = np.arange(slot.size) * self.slots.count + slot
-        now = lanes.due[place]
-        lanes.due[place] = np.inf
-        kind = np.where(lanes.over, -1, self.slots.kind[slot])
-        for of, handle in (
+        lanes = self.lanes = self.slots.refilled(self.lanes, self._fresh)
+        slot, now = self.slots.next_events(lanes)
+        handlers = (
             (TIMER, self._fires),
             (_VOTE_ASKED, self._vote_asked),
             (_VOTE_ANSWERED, self._vote_answered),
             (_PRE_VOTE_ASKED, self._pre_vote_asked),
             (_PRE_VOTE_ANSWERED, self._pre_vote_answered),
-        ):
-            lane = np.flatnonzero(kind == of)
-            if lane.size:
-                handle(lane, slot[lane], now[lane])
+        )
+        self.slots.hand_out(lanes, slot, now, handlers)
         return True
 
     # ------------------------------------------------------------------------------------------ events
