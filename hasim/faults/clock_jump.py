@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import Any
 
 from pydantic import Field
 
 from hasim.declared import Declared
-from hasim.faults.fault import Script, World
+from hasim.faults.fault import Script, World, all_held
 from hasim.faults.names import Name, with_target
 from hasim.units import Seconds
 
@@ -38,7 +37,5 @@ class ClockJump(Declared):
         """Wait, jump, jump back."""
         nodes = world.nodes_in(self.targets)
         yield self.at
-        with ExitStack() as held:
-            for node in nodes:
-                held.enter_context(world.jump_clock(node, -self.by if self.back else self.by))
+        with all_held(world.jump_clock(node, -self.by if self.back else self.by) for node in nodes):
             yield self.lasting

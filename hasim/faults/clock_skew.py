@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import Any
 
 from pydantic import Field, field_validator
 
 from hasim.declared import Declared
-from hasim.faults.fault import Script, World
+from hasim.faults.fault import Script, World, all_held
 from hasim.faults.names import Name, with_target
 from hasim.units import Seconds
 
@@ -47,7 +46,5 @@ class ClockSkew(Declared):
         """Wait, change the rate, put it right."""
         nodes = world.nodes_in(self.targets)
         yield self.at
-        with ExitStack() as held:
-            for node in nodes:
-                held.enter_context(world.clock_rate(node, self.rate))
+        with all_held(world.clock_rate(node, self.rate) for node in nodes):
             yield self.lasting

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import Any
 
 from pydantic import Field
 
 from hasim.declared import Declared
-from hasim.faults.fault import Script, World
+from hasim.faults.fault import Script, World, all_held
 from hasim.faults.names import Name, with_target
 from hasim.units import Seconds
 
@@ -36,7 +35,5 @@ class DiskStall(Declared):
         """Wait, stall the disks, let them go on."""
         nodes = world.nodes_in(self.targets)
         yield self.at
-        with ExitStack() as held:
-            for node in nodes:
-                held.enter_context(world.stalled_disk(node))
+        with all_held(world.stalled_disk(node) for node in nodes):
             yield self.lasting

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Protocol
 
 from hasim.faults.delays import Delays
@@ -13,6 +13,15 @@ Script = Generator[float, None, None]
 
 Held = AbstractContextManager[object]
 """Something that lasts as long as a `with` block: entered when it begins, left when it heals."""
+
+
+@contextmanager
+def all_held(verbs: Iterable[Held]) -> Iterator[None]:
+    """Hold several things at once, from one instant on; all of them heal together."""
+    with ExitStack() as held:
+        for verb in verbs:
+            held.enter_context(verb)
+        yield
 
 
 class World(Protocol):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import Any
 
 from pydantic import Field
 
 from hasim.declared import Declared
 from hasim.faults.delays import DelaysField
-from hasim.faults.fault import Script, World
+from hasim.faults.fault import Script, World, all_held
 from hasim.faults.names import Name, with_target
 from hasim.units import Seconds
 
@@ -38,7 +37,5 @@ class SlowDisk(Declared):
         """Wait, slow the disks down, heal."""
         nodes = world.nodes_in(self.targets)
         yield self.at
-        with ExitStack() as held:
-            for node in nodes:
-                held.enter_context(world.slow_disk(node, self.extra))
+        with all_held(world.slow_disk(node, self.extra) for node in nodes):
             yield self.lasting
