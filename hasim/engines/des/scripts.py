@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from hasim.engines.des.clocks import Steps
 from hasim.engines.des.etcd.role import RaftRole
-from hasim.engines.des.world import Touch, World
-from hasim.errors import CannotModel, ModelError
-from hasim.faults import Delays, Fault, Rule, Script
+from hasim.engines.des.world import Playing, Touch, World
+from hasim.errors import CannotModel
+from hasim.faults import Delays, Fault, Rule
 
 if TYPE_CHECKING:
     from hasim.engines.des.live import LiveCluster
@@ -33,9 +33,8 @@ class FaultPort:
         self.touched = False
         self.begun = False
         self.over = False
-        self._plays = False  # whether the script is going on right now
         self._reasons: dict[str, None] = {}  # why it may have touched nothing, by what it did
-        self.script: Script = fault.script(self)
+        self.script = Playing(fault.script(self), str(self))
 
     @contextmanager
     def held_down(self, target: str, why: str) -> Iterator[None]:
@@ -46,7 +45,7 @@ class FaultPort:
         try:
             yield
         finally:
-            if self._plays:
+            if self.script.going:
                 hold.let_go(self)
 
     @contextmanager
@@ -61,7 +60,7 @@ class FaultPort:
             try:
                 yield
             finally:
-                if not self._plays:
+                if not self.script.going:
                     held.pop_all()
 
     # The other verbs act on the nodes of a protocol.
@@ -113,7 +112,7 @@ class FaultPort:
                 yield
             finally:
                 self.touched = self.touched or any(touch.touched for touch in touches)
-                if not self._plays:
+                if not self.script.going:
                     held.pop_all()
 
     def _world(self, node: str) -> World:
@@ -142,26 +141,13 @@ class FaultPort:
 
     def play(self) -> Steps:
         """Run the script, from time zero."""
-        while (delay := self._advance()) is not None:
-            if not delay >= 0:  # NaN too
-                raise ModelError(f"the script of {self} yielded {delay!r}; a script yields seconds, zero or more")
-            yield self.live.env.timeout(delay)
+        yield from self.script.steps(self.live.env)
         self._announce_end({})
-
-    def _advance(self) -> float | None:
-        """Let the script go on until it waits; return the seconds, None at its end."""
-        self._plays = True
-        try:
-            return next(self.script, None)
-        finally:
-            self._plays = False
 
     def close(self) -> None:
         """Heal what is still held when the run stops early."""
         if not self.over:
-            self._plays = True
             self.script.close()
-            self._plays = False
             if self.begun:
                 self._announce_end({"early": True})
 

@@ -33,7 +33,7 @@ Random streams: "<node>/<timer>" and "<node>/<what is drawn>", "<node>/fsync", "
 
 One concept a file: `leap` (the event loop), `leaping` (when and how far), `alarm`, `chance`, `clock`, `disk`, `timer`,
 `process`, `upkeep`, `node`, `wire`, `line`, `datagram` (udp), `stream`, `two_streams` and `dialer` (tcp), `network`,
-`touch`, `verbs`, `watched` (one fault at play) and `world`.
+`touch`, `verbs`, `watched` (one fault at play, with `playing`) and `world`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from hasim.engines.des.world.disk import Disk
 from hasim.engines.des.world.leap import LeapingEnvironment
 from hasim.engines.des.world.leaping import Rhythm, leap_together
 from hasim.engines.des.world.node import Node
+from hasim.engines.des.world.playing import Playing
 from hasim.engines.des.world.stream import TcpTiming
 from hasim.engines.des.world.touch import Touch
 from hasim.engines.des.world.watched import Watched
@@ -53,6 +54,7 @@ __all__ = [
     "Disk",
     "LeapingEnvironment",
     "Node",
+    "Playing",
     "Rhythm",
     "TcpTiming",
     "Touch",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from simpy import Event
 
+from hasim.engines.des.world.playing import Playing
 from hasim.engines.des.world.touch import Touch
-from hasim.errors import ModelError
 from hasim.faults.delays import Delays
-from hasim.faults.fault import Fault, Script
+from hasim.faults.fault import Fault
 from hasim.faults.verdict import Rule
 from hasim.trace import Detail
 
@@ -26,8 +26,7 @@ class Watched:
 
     The facts are "fault begun", with the first verb, and "fault ended", which says so if nothing was touched.
 
-    A verb heals only while the script goes on by `play`. A script that is thrown away unfinished, with its world,
-    leaves its blocks too, whenever the garbage is collected: nothing happens in that world any more.
+    A verb heals only while the script goes on: see `Playing`.
     """
 
     def __init__(self, world: World, fault: Fault, note: Note) -> None:
@@ -36,7 +35,7 @@ class Watched:
         self._fault = fault
         self._note = note
         self._begun = False
-        self._plays = False  # whether the script is going on right now
+        self._script = Playing(fault.script(self), type(fault).__name__)
         self.touched = False
 
     @property
@@ -45,22 +44,9 @@ class Watched:
 
     def play(self) -> Generator[Event, Any, None]:
         """The script as a process of SimPy."""
-        script = self._fault.script(self)
-        while (delay := self._advance(script)) is not None:
-            if not delay >= 0:  # NaN too
-                fault = type(self._fault).__name__
-                raise ModelError(f"the script of {fault} yielded {delay!r}; a script yields seconds, zero or more")
-            yield self._world.env.timeout(delay)
+        yield from self._script.steps(self._world.env)
         subject, detail = self._who
         self._note("fault ended", subject, detail if self.touched else {**detail, "touched": "nothing"})
-
-    def _advance(self, script: Script) -> float | None:
-        """Let the script go on until it waits; return the seconds, None at its end."""
-        self._plays = True
-        try:
-            return next(script, None)
-        finally:
-            self._plays = False
 
     @contextmanager
     def _watch(self, held: Held) -> Iterator[Touch]:
@@ -71,7 +57,7 @@ class Watched:
         try:
             yield touch
         finally:
-            if self._plays:
+            if self._script.going:
                 held.__exit__(None, None, None)
                 self.touched = self.touched or touch.touched
 
