@@ -5,7 +5,12 @@ Parts      Quorum Pool Balancer Elected Standby Queue Unit Part
 Failures   Failure Restart Failover Crew Spares Burst Maintenance preset presets
 Laws       Exponential Weibull Lognormal Gamma Fixed Uniform Mixture Empirical
 Faults     Crash Pause PowerLoss Partition OneWay CutLink SlowLink Loss Duplicate SlowDisk DiskStall DiskFull
-           ClockSkew ClockJump
+           ClockSkew ClockJump SlowServer ErrorAnswers Unready Stop
+Requests   Load Serving Clients Dns Poisson Paced Steps Spike Daily Replay WarmUp Collections
+Policies   RoundRobin WeightedRoundRobin Random LeastRequest LeastConnections ConsistentHash First
+           Check Probe CrashLoopBackOff Vrrp MaxFails OutlierDetection
+Clients    Retry NoBackoff ConstantBackoff ExponentialBackoff EqualJitter FullJitter DecorrelatedJitter
+           TokenBucket RetryRatio ConcurrentRetries CircuitBreaker CountBreaker AdaptiveThrottling Hedge
 Protocols  Raft Etcd Workload
 Verbs      solve estimate simulate plot_downtime plot_blame timeline spacetime
 Results    Solution Sample Run Estimate
@@ -24,6 +29,32 @@ from typing import TYPE_CHECKING, Any
 from hasim.errors import CannotModel, ModelError
 
 if TYPE_CHECKING:
+    from hasim.balancing import (
+        ConsistentHash,
+        First,
+        LeastConnections,
+        LeastRequest,
+        Random,
+        RoundRobin,
+        WeightedRoundRobin,
+    )
+    from hasim.balancing.ejection import MaxFails, OutlierDetection
+    from hasim.clients import (
+        AdaptiveThrottling,
+        CircuitBreaker,
+        ConcurrentRetries,
+        ConstantBackoff,
+        CountBreaker,
+        DecorrelatedJitter,
+        EqualJitter,
+        ExponentialBackoff,
+        FullJitter,
+        Hedge,
+        NoBackoff,
+        Retry,
+        RetryRatio,
+        TokenBucket,
+    )
     from hasim.engines.des import simulate
     from hasim.engines.des.etcd.handle import Etcd
     from hasim.engines.des.etcd.workload import Workload
@@ -37,6 +68,7 @@ if TYPE_CHECKING:
         DiskFull,
         DiskStall,
         Duplicate,
+        ErrorAnswers,
         Loss,
         OneWay,
         Partition,
@@ -44,8 +76,12 @@ if TYPE_CHECKING:
         PowerLoss,
         SlowDisk,
         SlowLink,
+        SlowServer,
+        Stop,
+        Unready,
     )
     from hasim.model.cluster import Cluster
+    from hasim.model.demand import Clients, Daily, Dns, Load, Paced, Poisson, Replay, Spike, Steps
     from hasim.model.failures import Burst, Crew, Failover, Failure, Maintenance, Restart, Spares
     from hasim.model.laws import Empirical, Exponential, Fixed, Gamma, Lognormal, Mixture, Uniform, Weibull
     from hasim.model.load import load, loads
@@ -54,8 +90,11 @@ if TYPE_CHECKING:
     from hasim.model.raft import Raft
     from hasim.model.scenario import Scenario
     from hasim.model.service import SLO, Service
+    from hasim.model.serving import Collections, Serving, WarmUp
     from hasim.model.shelf import model_names as models
     from hasim.model.topology import Topology
+    from hasim.protocols.health import Check, CrashLoopBackOff, Probe
+    from hasim.protocols.vrrp import Vrrp
     from hasim.results import Estimate, Run, Sample, Solution
     from hasim.units import h, s
     from hasim.views import plot_blame, plot_downtime, spacetime, timeline
@@ -64,6 +103,36 @@ __version__ = "0.1.0"
 
 # Where each name lives; modules are imported when a name is first asked for, so that `import hasim` costs little.
 _HOMES = {
+    "hasim.balancing": [
+        "ConsistentHash",
+        "First",
+        "LeastConnections",
+        "LeastRequest",
+        "Random",
+        "RoundRobin",
+        "WeightedRoundRobin",
+    ],
+    "hasim.balancing.ejection": ["MaxFails", "OutlierDetection"],
+    "hasim.clients": [
+        "AdaptiveThrottling",
+        "CircuitBreaker",
+        "ConcurrentRetries",
+        "ConstantBackoff",
+        "CountBreaker",
+        "DecorrelatedJitter",
+        "EqualJitter",
+        "ExponentialBackoff",
+        "FullJitter",
+        "Hedge",
+        "NoBackoff",
+        "Retry",
+        "RetryRatio",
+        "TokenBucket",
+    ],
+    "hasim.model.demand": ["Clients", "Daily", "Dns", "Load", "Paced", "Poisson", "Replay", "Spike", "Steps"],
+    "hasim.model.serving": ["Collections", "Serving", "WarmUp"],
+    "hasim.protocols.health": ["Check", "CrashLoopBackOff", "Probe"],
+    "hasim.protocols.vrrp": ["Vrrp"],
     "hasim.engines.des": ["simulate"],
     "hasim.engines.des.etcd.handle": ["Etcd"],
     "hasim.engines.des.etcd.workload": ["Workload"],
@@ -84,6 +153,10 @@ _HOMES = {
         "PowerLoss",
         "SlowDisk",
         "SlowLink",
+        "ErrorAnswers",
+        "SlowServer",
+        "Stop",
+        "Unready",
     ],
     "hasim.model.cluster": ["Cluster"],
     "hasim.model.failures": ["Burst", "Crew", "Failover", "Failure", "Maintenance", "Restart", "Spares"],
@@ -113,55 +186,98 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "SLO",
+    "AdaptiveThrottling",
     "Balancer",
     "Burst",
     "CannotModel",
+    "Check",
+    "CircuitBreaker",
+    "Clients",
     "ClockJump",
     "ClockSkew",
     "Cluster",
+    "Collections",
+    "ConcurrentRetries",
+    "ConsistentHash",
+    "ConstantBackoff",
+    "CountBreaker",
     "Crash",
+    "CrashLoopBackOff",
     "Crew",
     "CutLink",
+    "Daily",
+    "DecorrelatedJitter",
     "DiskFull",
     "DiskStall",
+    "Dns",
     "Duplicate",
     "Elected",
     "Empirical",
+    "EqualJitter",
+    "ErrorAnswers",
     "Estimate",
     "Etcd",
     "Exponential",
+    "ExponentialBackoff",
     "Failover",
     "Failure",
+    "First",
     "Fixed",
+    "FullJitter",
     "Gamma",
+    "Hedge",
+    "LeastConnections",
+    "LeastRequest",
+    "Load",
     "Lognormal",
     "Loss",
     "Maintenance",
+    "MaxFails",
     "Mixture",
     "ModelError",
+    "NoBackoff",
     "OneWay",
+    "OutlierDetection",
+    "Paced",
     "Part",
     "Partition",
     "Pause",
+    "Poisson",
     "Pool",
     "PowerLoss",
+    "Probe",
     "Queue",
     "Quorum",
     "Raft",
+    "Random",
+    "Replay",
     "Restart",
+    "Retry",
+    "RetryRatio",
+    "RoundRobin",
     "Run",
     "Sample",
     "Scenario",
     "Service",
+    "Serving",
     "SlowDisk",
     "SlowLink",
+    "SlowServer",
     "Solution",
     "Spares",
+    "Spike",
     "Standby",
+    "Steps",
+    "Stop",
+    "TokenBucket",
     "Topology",
     "Uniform",
     "Unit",
+    "Unready",
+    "Vrrp",
+    "WarmUp",
     "Weibull",
+    "WeightedRoundRobin",
     "Workload",
     "estimate",
     "h",

@@ -122,6 +122,20 @@ class _Stage:
         assert math.isfinite(by), f"a clock jumps by a finite time, got {by}"
         return self._hold(f"clock of {self._target(node)} off by {by}", by != 0)
 
+    def slowed(self, node: str, factor: float) -> Held:
+        assert 0 < factor < math.inf, f"a server is slower by a finite factor above zero, got {factor}"
+        return self._hold(f"{self._target(node)} slow by {factor}", factor != 1)
+
+    def failing(self, node: str, share: float) -> Held:
+        assert 0 <= share <= 1, f"a share of errors lies between 0 and 1, got {share}"
+        return self._hold(f"{self._target(node)} fails {share}", share > 0)
+
+    def unready(self, node: str) -> Held:
+        return self._hold(f"{self._target(node)} unready")
+
+    def gracefully(self, nodes: Collection[str]) -> Held:
+        return self._hold(f"{', '.join(map(self._target, nodes))} stop gracefully", False)
+
 
 class _Hold:
     """Something held on the stage. Not a generator, which would heal by itself when nobody refers to it any more."""

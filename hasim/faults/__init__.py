@@ -10,6 +10,7 @@ from hasim.faults.delays import Always, Delays
 from hasim.faults.disk_full import DiskFull
 from hasim.faults.disk_stall import DiskStall
 from hasim.faults.duplicate import Duplicate
+from hasim.faults.error_answers import ErrorAnswers
 from hasim.faults.fault import Fault, Held, Script, World
 from hasim.faults.loss import Loss
 from hasim.faults.one_way import OneWay
@@ -18,6 +19,9 @@ from hasim.faults.pause import Pause
 from hasim.faults.power_loss import PowerLoss
 from hasim.faults.slow_disk import SlowDisk
 from hasim.faults.slow_link import SlowLink
+from hasim.faults.slow_server import SlowServer
+from hasim.faults.stop import Stop
+from hasim.faults.unready import Unready
 from hasim.faults.verdict import DROP, PASS, Copies, Delay, Draw, Rule, Verdict
 
 __all__ = [
@@ -35,6 +39,7 @@ __all__ = [
     "DiskStall",
     "Draw",
     "Duplicate",
+    "ErrorAnswers",
     "Fault",
     "Held",
     "Loss",
@@ -46,6 +51,9 @@ __all__ = [
     "Script",
     "SlowDisk",
     "SlowLink",
+    "SlowServer",
+    "Stop",
+    "Unready",
     "Verdict",
     "World",
 ]

@@ -65,6 +65,20 @@ class World(Protocol):
     def jump_clock(self, node: str, by: float) -> Held:
         """Set a node's clock forward by so many seconds (back if negative), and put it right when it heals."""
 
+    # The verbs for servers of requests.
+
+    def slowed(self, node: str, factor: float) -> Held:
+        """Let requests that begin on a server take `factor` times as long."""
+
+    def failing(self, node: str, share: float) -> Held:
+        """Let a share of a server's answers be errors."""
+
+    def unready(self, node: str) -> Held:
+        """Let a server's health checks fail while it serves."""
+
+    def gracefully(self, nodes: Collection[str]) -> Held:
+        """Let servers that go down meanwhile finish what they have."""
+
 
 class Fault(Protocol):
     """Something that goes wrong at a stated time; yields the seconds that pass between its steps.

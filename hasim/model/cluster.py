@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from hasim.declared import Declared, at, shown
+from hasim.declared import Declared, at
 from hasim.errors import ModelError, Problem, nearest
 from hasim.faults import Fault
+from hasim.model.demand import Load
+from hasim.model.demand.route import NoRoute, route_of
 from hasim.model.failures import Burst, Crew, Failure, Failures, Maintenance, Spares
 from hasim.model.parts import AnyPart, Balancer
 from hasim.model.placement import Misplaced, member_names, place
@@ -47,6 +49,9 @@ class Cluster(Declared):
     services: dict[str, Service] = Field(
         min_length=1, description="What users see, by name; the first is the main one."
     )
+    loads: dict[str, Load] = Field(
+        default={}, description="Requests, by name; `simulate` plays them, and figures of time are the same without."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -62,7 +67,7 @@ class Cluster(Declared):
         slo = {"slo": data["slo"]} if data.get("slo") is not None else {}
         return {**rest, "services": {SERVICE: {"up": data["up"], **slo}}}
 
-    @field_validator("parts", "services", "failures", "crews", "spares", "bursts", "maintenance")
+    @field_validator("parts", "services", "failures", "crews", "spares", "bursts", "maintenance", "loads")
     @classmethod
     def _names_read_well(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name in value:
@@ -114,26 +119,11 @@ class Cluster(Declared):
 
     # Ways to make another one from this one.
 
-    def during(self, *faults: Fault) -> Scenario:
-        """This cluster with scripted faults, for `ha.simulate`."""
-        known = self.names()
-        for fault in faults:
-            if not hasattr(fault, "targets") or not hasattr(fault, "script"):
-                raise ModelError(
-                    f"got {shown(fault)}; a fault is an object like ha.Crash('host-1', at='1m', …)", "during"
-                )
-        problems = [
-            at(
-                ("during", i),
-                f"the fault names {target!r}, which is not in the cluster{nearest(target, known)}",
-            )
-            for i, fault in enumerate(faults)
-            for target in fault.targets
-            if target not in known
-        ]
-        if problems:
-            raise ModelError.of(problems)
-        return Scenario(self, faults)
+    def during(self, *events: Fault | Load) -> Scenario:
+        """This cluster with scripted faults and loads, for `ha.simulate`."""
+        from hasim.model.scenario import scenario_of
+
+        return scenario_of(self, events)
 
     def replace(self, path: str, value: Any) -> Cluster:
         """The same cluster with one field changed: `cluster.replace("etcd.members", 5)`.
@@ -178,6 +168,7 @@ def _check(cluster: Cluster) -> Iterator[Problem]:
     yield from _check_cycles(cluster)
     yield from _check_targets(cluster)
     yield from _check_services(cluster)
+    yield from _check_loads(cluster)
 
 
 def _check_names(cluster: Cluster) -> Iterator[Problem]:
@@ -322,6 +313,21 @@ def _check_services(cluster: Cluster) -> Iterator[Problem]:
         for wanted in service.up.names():
             if wanted not in known:
                 yield at(("services", name, "up"), f"nothing is called {wanted!r}{nearest(wanted, known)}")
+
+
+def _check_loads(cluster: Cluster) -> Iterator[Problem]:
+    for name, load in cluster.loads.items():
+        try:
+            route_of(load, cluster.parts)
+        except NoRoute as error:
+            yield at(("loads", name, "to"), str(error))
+    for name, part in cluster.parts.items():
+        if isinstance(part, Balancer):
+            known = [member for other in part.to for member in cluster.members().get(other, [])]
+            for member in part.weights:
+                if member not in known:
+                    said = f"{name} forwards to no {member!r}{nearest(member, known)}"
+                    yield at(("parts", name, "weights", member), said)
 
 
 def _listed(names: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from hasim.results.intervals import (
     unavailability_interval,
     unseen_downtime,
 )
+from hasim.results.request_log import RequestLog
 from hasim.units import YEAR, human, seconds
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Run:
 
     `intervals` holds for each unit, part and service the times it was down, shape (k, 2): rows [start,
     end), ascending and apart. `gaps` holds in the same form the times without a leader, of each part that
-    elects one. `trace` is the sequence of facts that happened, in order of time.
+    elects one. `trace` is the sequence of facts that happened, in order of time. `requests` is the fate of every
+    request, where there was a load.
     """
 
     cluster: str
@@ -43,6 +45,7 @@ class Run:
     trace: Sequence[object] = ()
     warnings: tuple[str, ...] = ()
     seed: int | None = None
+    requests: RequestLog | None = None
 
     def __post_init__(self) -> None:
         """Check that down intervals are rows [start, end) in order, within the run."""

@@ -25,6 +25,7 @@ from hasim.faults import (
     DiskFull,
     DiskStall,
     Duplicate,
+    ErrorAnswers,
     Fault,
     Held,
     Loss,
@@ -35,6 +36,9 @@ from hasim.faults import (
     Rule,
     SlowDisk,
     SlowLink,
+    SlowServer,
+    Stop,
+    Unready,
 )
 from hasim.model.cluster import Cluster
 from hasim.model.laws import Fixed, Lognormal
@@ -61,6 +65,10 @@ ONE_OF_EACH: list[Fault] = [
     ClockSkew("n1", rate=1.01, **WHEN),
     ClockJump("n1", by="2s", back=True, **WHEN),
     PowerLoss("n1", "n2", **WHEN),
+    SlowServer("n1", factor=20, **WHEN),
+    ErrorAnswers("n1", share="50%", **WHEN),
+    Unready("n1", **WHEN),
+    Stop("n1", notice="1s", **WHEN),
 ]
 
 
@@ -112,6 +120,18 @@ class Scene:
 
     def jump_clock(self, node: str, by: float) -> Held:
         return self._hold("jump", node, by)
+
+    def slowed(self, node: str, factor: float) -> Held:
+        return self._hold("slowed", node, factor)
+
+    def failing(self, node: str, share: float) -> Held:
+        return self._hold("failing", node, share)
+
+    def unready(self, node: str) -> Held:
+        return self._hold("unready", node)
+
+    def gracefully(self, nodes: Collection[str]) -> Held:
+        return self._hold("gracefully", *nodes)
 
 
 def during(fault: Fault) -> Scene:
@@ -171,6 +191,11 @@ def test_one_of_each_kind_is_judged() -> None:
         (ClockJump("n3", by="2s", **WHEN), [("jump", "n3", 2)]),
         (ClockJump("zone-a", by="2s", back=True, **WHEN), [("jump", "n1", -2), ("jump", "n2", -2)]),
         (Pause("empty", **WHEN), []),
+        (SlowServer("zone-a", factor=20, **WHEN), [("slowed", "n1", 20), ("slowed", "n2", 20)]),
+        (ErrorAnswers("n3", share="50%", **WHEN), [("failing", "n3", 0.5)]),
+        (Unready("zone-a", **WHEN), [("unready", "n1"), ("unready", "n2")]),
+        (Stop("zone-a", **WHEN), [("gracefully", "n1", "n2"), ("down", "zone-a", "stop")]),
+        (Stop("n3", graceful=False, **WHEN), [("down", "n3", "stop")]),
     ],
     ids=str,
 )

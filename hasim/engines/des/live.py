@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from simpy import Environment
 
@@ -26,6 +27,9 @@ from hasim.model.laws import Law
 from hasim.model.structure import Expr, substitute
 from hasim.model.system import System, SystemUnit
 from hasim.streams import Streams
+
+if TYPE_CHECKING:
+    from hasim.engines.des.requests.path import RequestPath
 
 Listener = Callable[[bool], None]
 
@@ -82,6 +86,7 @@ class LiveCluster:
             plays = protocols and getattr(system.cluster.parts[switch.part], "raft", None) is not None
             self.roles.append((RaftRole if plays else Role)(self, switch, members[switch.part]))
         self.held = holds or {}
+        self.requests: RequestPath | None = None  # the way of requests, where any are played
 
     # Building.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from hasim.engines.des.clocks import Steps
 from hasim.engines.des.etcd.role import RaftRole
+from hasim.engines.des.requests.path import RequestPath
 from hasim.engines.des.world import Playing, Touch, World
 from hasim.errors import CannotModel
 from hasim.faults import Delays, Fault, Rule
@@ -52,7 +53,7 @@ class FaultPort:
     def powered_off(self, targets: Collection[str]) -> Iterator[None]:
         """Keep all of these down from one instant on; where no protocol runs, no disk has anything to lose."""
         with ExitStack() as held:
-            for role in self._playing():
+            for role in self._rafts():
                 held.enter_context(role.without_power(targets))
             with self.live.instant():
                 for target in targets:
@@ -63,24 +64,34 @@ class FaultPort:
                 if not self.script.going:
                     held.pop_all()
 
-    # The other verbs act on the nodes of a protocol.
+    # The other verbs act on the nodes of a protocol: members that agree, or replicas that serve.
 
     @property
     def transport(self) -> str:
         """How the nodes talk."""
-        return self._roles()[0].etcd.world.transport
+        rafts = self._rafts()
+        return rafts[0].etcd.world.transport if rafts else "tcp"
 
     def nodes_in(self, names: Collection[str]) -> tuple[str, ...]:
         """The members that run a protocol and are called so, or stand in a host, domain or part that is."""
-        return tuple(member for role in self._roles() for member in role.members_in(names))
+        path = self.live.requests
+        served = [] if path is None else path.members_in(names)
+        if not served and not self._rafts():
+            self._needs_nodes()
+        return (*(member for role in self._rafts() for member in role.members_in(names)), *served)
 
     def rule(self, rule: Rule) -> Held:
         """Ask this rule about every message, in all protocols."""
-        return self._during([role.etcd.world.rule(rule) for role in self._roles()], "no message met it")
+        rules = [role.etcd.world.rule(rule) for role in self._rafts()]
+        if self.live.requests is not None:
+            rules.append(self.live.requests.rule(rule))
+        if not rules:
+            self._needs_nodes()
+        return self._during(rules, "no message met it")
 
     def paused(self, node: str) -> Held:
         """Stop a process while messages to it queue."""
-        return self._during([self._world(node).paused(node)], "no process ran there")
+        return self._during([self._either(node).paused(node)], "no process ran there")
 
     def slow_disk(self, node: str, extra: Delays) -> Held:
         """Lengthen every sync of a node's disk."""
@@ -102,6 +113,24 @@ class FaultPort:
         """Set a node's clock forward, or back."""
         return self._during([self._world(node).jump_clock(node, by)], "the clock showed the same")
 
+    def slowed(self, node: str, factor: float) -> Held:
+        """Let requests that begin on a server take so many times as long."""
+        return self._during([self._path(node).slowed(node, factor)], "no request met it")
+
+    def failing(self, node: str, share: float) -> Held:
+        """Let a share of a server's answers be errors."""
+        return self._during([self._path(node).failing(node, share)], "no request met it")
+
+    def unready(self, node: str) -> Held:
+        """Let a server's health checks fail while it serves."""
+        return self._during([self._path(node).unready(node)], "no check met it")
+
+    def gracefully(self, nodes: Collection[str]) -> Held:
+        """Let servers that go down meanwhile finish what they have."""
+        served = [node for node in nodes if not self._is_member(node)]
+        path = None if self.live.requests is None else self.live.requests
+        return self._during([] if path is None else [path.gracefully(served)], "nothing was under way")
+
     @contextmanager
     def _during(self, verbs: Sequence[AbstractContextManager[Touch]], reason: str) -> Iterator[None]:
         """Do something to the world for a while, and see whether it made a difference."""
@@ -115,14 +144,35 @@ class FaultPort:
                 if not self.script.going:
                     held.pop_all()
 
+    def _is_member(self, node: str) -> bool:
+        return any(node in role.etcd.world.nodes for role in self._rafts())
+
+    def _either(self, node: str) -> World | RequestPath:
+        return self._world(node) if self._is_member(node) else self._path(node)
+
     def _world(self, node: str) -> World:
-        return next(role.etcd.world for role in self._roles() if node in role.etcd.world.nodes)
+        for role in self._rafts():
+            if node in role.etcd.world.nodes:
+                return role.etcd.world
+        raise CannotModel(
+            str(self),
+            f"{node} serves requests, and their disks and clocks are not modelled",
+            "use ha.Pause or ha.Crash",
+            "simulate",
+        )
 
-    def _roles(self) -> list[RaftRole]:
+    def _path(self, node: str) -> RequestPath:
+        if self.live.requests is None or self._is_member(node):
+            raise CannotModel(
+                str(self),
+                f"{node} serves no requests",
+                "give its pool `serving`, and a load that goes there",
+                "simulate",
+            )
+        return self.live.requests
+
+    def _rafts(self) -> list[RaftRole]:
         """The quorums that play a protocol."""
-        return self._playing() or self._needs_nodes()
-
-    def _playing(self) -> list[RaftRole]:
         return [role for role in self.live.roles if isinstance(role, RaftRole)]
 
     def _begin(self, more: dict[str, str], reason: str) -> None:
@@ -134,8 +184,8 @@ class FaultPort:
     def _needs_nodes(self) -> NoReturn:
         raise CannotModel(
             str(self),
-            "it acts on the nodes of a protocol, and the cluster has none",
-            "give the quorum `raft: {}`, or use ha.Crash",
+            "it acts on the nodes of a protocol, and the cluster has none there",
+            "give the quorum `raft: {}`, or the pool `serving` and a load, or use ha.Crash",
             "simulate",
         )
 

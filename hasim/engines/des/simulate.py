@@ -10,12 +10,15 @@ from hasim.engines.des.clocks import start_clocks
 from hasim.engines.des.etcd.role import settling_time
 from hasim.engines.des.figures import down_by_name, gaps_by_part, service_figures
 from hasim.engines.des.live import LiveCluster
+from hasim.engines.des.requests.ledger import REQUESTS_MAX, expected_requests, request_log, start_pulse
+from hasim.engines.des.requests.path import RequestPath
 from hasim.engines.des.scripts import FaultPort
 from hasim.engines.des.shocks import start_shocks
 from hasim.engines.des.world import LeapingEnvironment
-from hasim.errors import ModelError, nearest
+from hasim.errors import CannotModel, ModelError, nearest
 from hasim.faults import Fault
 from hasim.model.cluster import Cluster
+from hasim.model.demand import Load
 from hasim.model.failures import Maintenance
 from hasim.model.outlook import refuse_endless, refuse_slow_elections
 from hasim.model.scenario import Scenario
@@ -50,13 +53,16 @@ def simulate(
     somewhere in the long run (`start="steady"`). `seed` makes it repeatable; without one, the run says which
     it drew. Quorums that declare `raft` play it, message by message; without `protocols` their elections are drawn
     from the same law as in the other engines, which is faster. `level` is that of the intervals.
+    Loads, of the model or the scenario, are played request by request (`Run.requests`), unless `protocols` is false.
     `progress(done, total)`, in simulated seconds, is called now and then. Ctrl-C ends the history where it is, and
     what happened up to then is returned.
     """
-    cluster, faults = (model.cluster, model.faults) if isinstance(model, Scenario) else (model, ())
+    scenario = model if isinstance(model, Scenario) else Scenario(model)
+    cluster, faults = scenario.cluster, scenario.faults
     length = _length(over)
     seed = seed_or_fresh(seed)
     _check(cluster, start, level, protocols)
+    loads = _loads(scenario, length, protocols)
     system, holds = _with_holds(cluster) if faults else (compile_system(cluster), {})
     warm_up = _warm_up(system) if start == "steady" else 0.0
     refuse_endless(system, length + warm_up, EVENTS_MAX, "simulate")
@@ -70,18 +76,38 @@ def simulate(
             progress(max(0.0, env.now), length)
 
     live = LiveCluster(env, system, Streams(seed), holds, pulse, protocols)
+    if loads:
+        live.requests = RequestPath(live, loads)
+        start_pulse(env, length, pulse)
     for role in live.roles:
         role.prepare()
     if settling:
         env.run(until=-warm_up)
     windows = system.windows[: len(system.windows) - len(holds)]
     _start(live, windows, start == "steady")
+    ports, stopped = _play(live, faults, length, pulse)
+    return _run(
+        live,
+        seed,
+        level,
+        ports,
+        f"interrupted after {human(env.now)} of {human(length)}" if stopped else None,
+    )
+
+
+def _play(
+    live: LiveCluster, faults: tuple[Fault, ...], length: float, pulse: Callable[[], None]
+) -> tuple[list[FaultPort], bool]:
+    """Warm up, then let it all happen; return the ports of the faults, and whether somebody stopped it."""
+    env, requests = live.env, live.requests
     ports: list[FaultPort] = []
     stopped = False
     try:
-        if warm_up:
+        if env.now < 0:
             env.run(until=0.0)
         live.begin()
+        if requests is not None:
+            requests.start(length)
         ports = _start_faults(live, faults)
         env.run(until=length)
         pulse()
@@ -92,13 +118,9 @@ def simulate(
     for port in ports:
         port.close()
     live.end()
-    return _run(
-        live,
-        seed,
-        level,
-        ports,
-        f"interrupted after {human(env.now)} of {human(length)}" if stopped else None,
-    )
+    if requests is not None:
+        requests.close()
+    return ports, stopped
 
 
 def _run(live: LiveCluster, seed: int, level: float, ports: list[FaultPort], interrupted: str | None) -> Run:
@@ -125,6 +147,7 @@ def _run(live: LiveCluster, seed: int, level: float, ports: list[FaultPort], int
         trace=trace,
         warnings=tuple(warnings),
         seed=seed,
+        requests=None if live.requests is None else request_log(live.requests, end),
     )
 
 
@@ -164,6 +187,29 @@ def _warm_up(system: System) -> float:
         return 0.0
     cycles = [unit.life.mean + unit.down.mean for unit in system.units if unit.life is not None]
     return WARM_UP_CYCLES * max([*cycles, *(shock.every.mean for shock in system.shocks)])
+
+
+def _loads(scenario: Scenario, length: float, protocols: bool) -> tuple[Load, ...]:
+    """The loads to play; none without protocols, and then only the model may have some."""
+    if not protocols:
+        if scenario.loads:
+            raise CannotModel(
+                "a load",
+                "requests are played with the protocols",
+                "leave `protocols` true",
+                "simulate(protocols=False)",
+            )
+        return ()
+    loads = scenario.all_loads
+    expected = sum(expected_requests(load, length) for load in loads)
+    if expected > REQUESTS_MAX:
+        raise CannotModel(
+            f"{expected:.2g} requests",
+            f"one by one they would take hours and fill the memory; {REQUESTS_MAX:.0g} are the most",
+            "take a shorter `over`, or `protocols=False` to leave requests out",
+            "simulate",
+        )
+    return loads
 
 
 def _length(over: str) -> float:

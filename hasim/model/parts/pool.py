@@ -7,15 +7,17 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from hasim.model.parts.part import Part
+from hasim.model.serving import Serving
 from hasim.units import Count
 
 
 class Pool(Part):
-    """n replicas, any k of which carry the load."""
+    """n replicas, any k of which carry the load; with `serving`, `simulate` plays requests to them."""
 
     kind: Literal["pool"] = "pool"
     replicas: Count = Field(ge=1, le=10_000, description="Number of replicas, 1 to 10 000.")
     required: Count = Field(default=1, ge=1, description="Replicas that must be up.")
+    serving: Serving | None = Field(default=None, description="How a replica serves requests; left out: not played.")
 
     @model_validator(mode="after")
     def _enough_replicas(self) -> Self:

@@ -7,7 +7,9 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from hasim.model.failures import Failover
+from hasim.model.laws import LawField
 from hasim.model.parts.part import Part
+from hasim.model.serving import Serving
 from hasim.units import Count, Share
 
 
@@ -25,11 +27,21 @@ class Standby(Part):
         default=None, description="Ageing of a warm standby against the active one, 0 to 1."
     )
     failover: Failover = Field(description="From the fall of the active member to the standby working.")
+    serving: Serving | None = Field(
+        default=None, description="How the active member serves requests; left out: not played."
+    )
+    sync: LawField | None = Field(
+        default=None,
+        description="Kept in step at this cost for every request, the standby goes on with what was under way; left "
+        "out: that is lost.",
+    )
 
     RESUMES: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def _rate_when_warm(self) -> Self:
+        if self.sync is not None and self.serving is None:
+            raise ValueError("`sync` is what being in step costs a request, and there are none without `serving`")
         if (self.mode == "warm") != (self.warm_rate is not None):
             raise ValueError(f"mode is {self.mode}: warm_rate is said for warm standbys, and only for them")
         return self

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from simpy import Event
 
 from hasim.engines.des.world.playing import Playing
 from hasim.engines.des.world.touch import Touch
+from hasim.errors import CannotModel
 from hasim.faults.delays import Delays
 from hasim.faults.fault import Fault
 from hasim.faults.verdict import Rule
@@ -107,3 +108,27 @@ class Watched:
     def jump_clock(self, node: str, by: float) -> Held:
         """Set a node's clock forward, or back."""
         return self._watch(self._world.jump_clock(node, by))
+
+    # The verbs for servers of requests, of which there are none here.
+
+    def slowed(self, node: str, factor: float) -> Held:
+        """Refuse: no requests are served here."""
+        self._serves_none()
+
+    def failing(self, node: str, share: float) -> Held:
+        """Refuse: no requests are served here."""
+        self._serves_none()
+
+    def unready(self, node: str) -> Held:
+        """Refuse: no requests are served here."""
+        self._serves_none()
+
+    def gracefully(self, nodes: Collection[str]) -> Held:
+        """Refuse: no requests are served here."""
+        self._serves_none()
+
+    def _serves_none(self) -> NoReturn:
+        kind = type(self._fault).__name__
+        raise CannotModel(
+            kind, "it acts on servers of requests, and these are members", "use ha.Pause or ha.Crash", "Etcd"
+        )

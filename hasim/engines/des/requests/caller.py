@@ -1,0 +1,224 @@
+"""The clients of a load: they ask, wait, give up, try again, and write down what became of each call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import TYPE_CHECKING
+
+from hasim.balancing.draws import uniforms
+from hasim.engines.des.requests.deadlines import Patience
+from hasim.engines.des.requests.exchange import Call, Exchange
+from hasim.engines.des.requests.notes import RequestNotes
+from hasim.model.demand import Clients, Load
+from hasim.results.outcomes import BAD_GATEWAY, ERROR, FAILURES, NOT_SENT, OK, RESET, TIMEOUT, UNANSWERED
+from hasim.streams import Streams
+
+if TYPE_CHECKING:
+    from hasim.balancing import Backend
+    from hasim.clients import Breaker, BudgetMeter, HedgeMeter, Throttle
+    from hasim.engines.des.requests.direct import Direct
+    from hasim.engines.des.requests.front import Front
+    from hasim.engines.des.world import LeapingEnvironment
+
+
+class Client:
+    """One client process: its connection, if it keeps to one, and what it has learnt."""
+
+    __slots__ = (
+        "address",
+        "breaker",
+        "budget",
+        "connection",
+        "fresh_until",
+        "hedging",
+        "number",
+        "throttle",
+        "unheard",
+    )
+
+    def __init__(self, number: int, clients: Clients) -> None:
+        self.number = number
+        self.breaker: Breaker | None = None if clients.breaker is None else clients.breaker.start()
+        self.throttle: Throttle | None = None if clients.throttling is None else clients.throttling.start()
+        budget = None if clients.retry is None else clients.retry.budget
+        self.budget: BudgetMeter | None = None if budget is None else budget.start()
+        self.hedging: HedgeMeter | None = None if clients.hedge is None else clients.hedge.start()
+        self.connection: Backend | None = None  # where a sticky connection leads
+        self.unheard = inf  # since when nothing was heard on it though something was asked
+        self.address = -1  # where the name led when it was last looked up
+        self.fresh_until = -inf
+
+
+class _Again:
+    """A call that waits for its next attempt."""
+
+    __slots__ = ("call", "callbacks")
+
+    def __init__(self, call: Call, rings: tuple[Callable[[_Again], None]]) -> None:
+        self.call = call
+        self.callbacks = rings
+
+
+class Caller:
+    """All clients of one load. `then` hears of the end of each call, for users who wait for it."""
+
+    def __init__(
+        self, env: LeapingEnvironment, load: Load, front: Front | Direct, notes: RequestNotes, streams: Streams
+    ) -> None:
+        """Ask nothing yet."""
+        self.env = env
+        self.load = load
+        self.front = front
+        self.notes = notes
+        clients = load.clients
+        self.clients = [Client(number, clients) for number in range(clients.count)]
+        self.then: Callable[[Call], None] | None = None
+        self.under_way: dict[Call, None] = {}
+        # A connection kept open is closed on the client; on one of its own it gets an answer from the balancer.
+        self.broken_code = BAD_GATEWAY if clients.connections == "each" and front.speaks else RESET
+        self._only = self.clients[0] if clients.count == 1 else None
+        self._count = clients.count
+        self._chance = uniforms(streams[f"{load.name}/clients"])
+        self._writes = load.writes
+        self._forward = front.forward_sticky if clients.connections == "sticky" else front.forward
+        self._retry = clients.retry
+        self._deadline = inf if clients.deadline is None else clients.deadline
+        self._guarded = clients.breaker is not None or clients.throttling is not None
+        self._plain = not self._guarded and clients.retry is None and clients.hedge is None
+        self._rings = (self._ask_again,)
+        self._timeouts = (
+            None if clients.timeout is None else Patience[Exchange](env, clients.timeout, self._waited_too_long)
+        )
+        self._deadlines = None if clients.deadline is None else Patience[Call](env, clients.deadline, self._gave_up)
+        self._hedging = None if clients.hedge is None else Patience[Call](env, clients.hedge.after, self._slow)
+
+    def ask(self, user: int = -1) -> None:
+        """A user wants something."""
+        now = self.env._now
+        client = self._only
+        if client is None:
+            client = self.clients[int(self._chance() * self._count) if user < 0 else user % self._count]
+        write = bool(self._writes) and self._chance() < self._writes
+        call = Call(client, client.number if user < 0 else user, now, now + self._deadline, write)
+        self.under_way[call] = None
+        if self._deadlines is not None:
+            self._deadlines.add(call)
+        if client.budget is not None:
+            client.budget.asked(now)
+        if client.hedging is not None and self._hedging is not None:
+            client.hedging.asked(now)
+            self._hedging.add(call)
+        self._send(call)
+
+    def _send(self, call: Call) -> None:
+        if self._guarded and not self._may_send(call.client):
+            if not call.live:
+                self._finish(call, NOT_SENT)
+            return
+        call.attempts += 1
+        call.live += 1
+        call.latest = exchange = Exchange(self, call)
+        if self._timeouts is not None:
+            self._timeouts.add(exchange)
+        self._forward(exchange)
+
+    def _may_send(self, client: Client) -> bool:
+        now = self.env._now
+        if client.throttle is not None and not client.throttle.may_send(self._chance(), now):
+            return False
+        return client.breaker is None or client.breaker.may_send(now)
+
+    def heard(self, exchange: Exchange, code: int) -> None:
+        """An attempt has come to an end, well or badly; what nobody waits for is not heard."""
+        if exchange.over:
+            return
+        exchange.over = True
+        call = exchange.call
+        if self._plain:
+            if not call.over:
+                self._finish(call, code)
+            return
+        self._learn(call, code)
+        if call.over:
+            return
+        if code == OK:
+            if call.client.budget is not None:
+                retried = bool(call.retried_after)
+                call.client.budget.succeeded(retried, self.env._now, call.retried_after)
+            self._finish(call, OK)
+        else:
+            self._failed(call, code)
+
+    def _learn(self, call: Call, code: int) -> None:
+        """Tell the client's meters how an attempt went."""
+        client, now = call.client, self.env._now
+        if client.breaker is not None:
+            client.breaker.answered(code == OK, now)
+        if client.throttle is not None:
+            client.throttle.answered(code in (OK, ERROR), now)
+        if client.budget is not None:
+            client.budget.ended(now, retry=bool(call.retried_after))
+
+    def _failed(self, call: Call, code: int) -> None:
+        call.live -= 1
+        client, retry, why, now = call.client, self._retry, FAILURES[code], self.env._now
+        if (
+            retry is not None
+            and why is not None
+            and retry.wants(why, call.attempts - call.copies)
+            and (client.budget is None or client.budget.may_retry(why, now))
+        ):
+            call.delay = delay = retry.delay(call.attempts - call.copies, call.delay, self._chance())
+            if now + delay < call.deadline:
+                call.retried_after = why
+                call.live += 1  # the attempt to come
+                self.env.push((now + delay, 1, self.env.number(), _Again(call, self._rings)))  # type: ignore[arg-type]
+                return
+        if not call.live:
+            self._finish(call, code)
+
+    def _ask_again(self, again: _Again) -> None:
+        call = again.call
+        call.live -= 1
+        if not call.over:
+            self._send(call)
+
+    def _waited_too_long(self, exchange: Exchange) -> None:
+        self.heard(exchange, TIMEOUT)
+
+    def _gave_up(self, call: Call) -> None:
+        """The deadline of the whole call has passed."""
+        if call.latest is not None:
+            call.latest.over = True
+        self._finish(call, TIMEOUT)
+
+    def _slow(self, call: Call) -> None:
+        """Nothing heard for a while: ask somebody else too, if that is within bounds."""
+        hedging = call.client.hedging
+        assert hedging is not None and self._hedging is not None
+        if not hedging.may_copy(call.copies, self.env._now):
+            return
+        first = call.latest
+        call.copies += 1
+        call.attempts += 1
+        call.live += 1
+        call.latest = exchange = Exchange(self, call)
+        exchange.avoid = None if first is None else first.backend
+        if self._timeouts is not None:
+            self._timeouts.add(exchange)
+        self._hedging.add(call)
+        self._forward(exchange)
+
+    def _finish(self, call: Call, code: int) -> None:
+        call.over = True
+        del self.under_way[call]
+        self.notes.write(call, self.env._now, code)
+        if self.then is not None:
+            self.then(call)
+
+    def close(self) -> None:
+        """The run has ended: write down what is still under way."""
+        for call in self.under_way:
+            self.notes.write(call, self.env._now, UNANSWERED)
+        self.under_way.clear()

@@ -1,0 +1,283 @@
+"""The request path of a live cluster: pools, balancers and callers, wired to what stands and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hasim.engines.des.draws import draws
+from hasim.engines.des.requests.caller import Caller
+from hasim.engines.des.requests.checker import Checker
+from hasim.engines.des.requests.collections import collect
+from hasim.engines.des.requests.direct import Direct
+from hasim.engines.des.requests.front import Front
+from hasim.engines.des.requests.kubelet import Kubelet
+from hasim.engines.des.requests.links import Links
+from hasim.engines.des.requests.notes import RequestNotes
+from hasim.engines.des.requests.pair import Pair
+from hasim.engines.des.requests.replica import Replica
+from hasim.engines.des.requests.sharing import SharingReplica
+from hasim.engines.des.requests.source import ClosedLoop, OpenLoop
+from hasim.engines.des.world.alarm import Alarm
+from hasim.engines.des.world.leap import LeapingEnvironment
+from hasim.engines.des.world.touch import Touch
+from hasim.faults import Rule
+from hasim.model.demand import Load
+from hasim.model.demand.route import route_of
+from hasim.model.parts import Balancer, Pool, Standby
+from hasim.model.placement import place
+from hasim.model.structure import Expr, Var, all_of, any_of, at_least
+
+if TYPE_CHECKING:
+    from hasim.engines.des.live import LiveCluster
+
+
+class RequestPath:
+    """Everything that requests meet, and the verbs of faults that act on it."""
+
+    def __init__(self, live: LiveCluster, loads: Sequence[Load]) -> None:
+        """Build the way of each load; nothing is asked before `start`."""
+        assert isinstance(live.env, LeapingEnvironment)
+        self.live = live
+        self.env = live.env
+        self.cluster = live.system.cluster
+        self.links = Links(self.env, live.streams["requests/links"])
+        self.pools: dict[str, list[Replica]] = {}
+        self.fronts: dict[str, Front] = {}
+        self.callers: list[Caller] = []
+        self._checkers: list[Checker] = []
+        self._kubelets: list[Kubelet] = []
+        self._graceful: list[str] = []  # members that go down gracefully, not by crashing
+        self._places = self.cluster.topology.paths()
+        for load in loads:
+            route = route_of(load, self.cluster.parts)
+            replicas = self._pool(route.pool)
+            front: Front | Direct
+            if route.balancer is not None:
+                front = self._front(route.balancer, replicas)
+            else:
+                front = Direct(self.env, load.name, replicas, load.clients.dns, live.streams)
+            self.callers.append(Caller(self.env, load, front, RequestNotes(), live.streams))
+
+    # Building.
+
+    def _pool(self, name: str) -> list[Replica]:
+        if name not in self.pools:
+            pool = self.cluster.parts[name]
+            if isinstance(pool, Standby):
+                self.pools[name] = [self._pair(name, pool)]
+                return self.pools[name]
+            assert isinstance(pool, Pool) and pool.serving is not None
+            kind = SharingReplica if pool.serving.discipline == "sharing" else Replica
+            members = self.cluster.members()[name]
+            self.pools[name] = [
+                kind(self.env, member, i, pool.serving, self.live.streams, self.live.note)
+                for i, member in enumerate(members)
+            ]
+            self._wire_pool(name, pool)
+        return self.pools[name]
+
+    def _pair(self, name: str, pair: Standby) -> Replica:
+        """An active member and its standbys, as one server that fails over."""
+        assert pair.serving is not None
+        live = self.live
+        kind = SharingReplica if pair.serving.discipline == "sharing" else Replica
+        replica = kind(self.env, name, 0, pair.serving, live.streams, live.note)
+        if pair.sync is not None:
+            replica.pay_on_top(draws(pair.sync, live.streams, f"{name}/sync"))
+        stands = live.gates.add(at_least(1, [live.system.standing[member] for member in self.cluster.members()[name]]))
+        led = [Var(switch.led) for switch in live.system.switches if switch.part == name]
+        Pair(replica, live.gates, stands, live.gates.add(all_of(led)), in_step=pair.sync is not None).watch(live.listen)
+        needed = self._needed(name, None)
+        if needed is not None:
+            live.listen(live.gates.add(needed), replica.set_needs)
+        return replica
+
+    def _wire_pool(self, name: str, pool: Pool) -> None:
+        """Let replicas follow their members and hosts, and what the pool needs."""
+        standing, live = self.live.system.standing, self.live
+        hosts = place(name, pool, self.cluster.topology)
+        assert pool.serving is not None
+        for replica, host in zip(self.pools[name], hosts, strict=True):
+            node = live.gates.add(standing[replica.name])
+            host_node = None if host is None else live.gates.add(standing[host])
+            live.listen(node, partial(self._member_turned, replica, host_node))
+            if host_node is not None:  # power that comes back under a process which stays down is seen, too
+                live.listen(host_node, partial(self._host_turned, replica))
+            needed = self._needed(name, host)
+            if needed is not None:
+                live.listen(live.gates.add(needed), replica.set_needs)
+            if pool.serving.liveness is not None:
+                self._kubelets.append(Kubelet(self.env, pool.serving.liveness, replica, live.streams))
+
+    def _needed(self, name: str, host: str | None) -> Expr | None:
+        """When what a replica on this host needs is there; None if it needs nothing."""
+        system, exprs = self.live.system, []
+        for other, kind in self.cluster.needs(name).items():
+            if kind == "degraded":
+                continue
+            exprs.append(system.parts[other])
+            if kind == "local":
+                members = self.cluster.members()[other]
+                its = place(other, self.cluster.parts[other], self.cluster.topology)
+                near = [system.standing[member] for member, where in zip(members, its, strict=True) if where == host]
+                exprs.append(any_of(near))
+        return all_of(exprs) if exprs else None
+
+    def _front(self, name: str, replicas: Sequence[Replica]) -> Front:
+        if name in self.fronts:
+            return self.fronts[name]
+        part, live = self.cluster.parts[name], self.live
+        assert isinstance(part, Balancer)
+        front = self.fronts[name] = Front(self.env, name, part, replicas, live.streams, self.links, live.note)
+        own = at_least(1, [live.system.standing[member] for member in self.cluster.members()[name]])
+        led = [Var(switch.led) for switch in live.system.switches if switch.part == name]
+        live.listen(live.gates.add(all_of([own, *led])), front.set_alive)
+        for replica in replicas:
+            if part.check is not None:
+                self._checkers.append(Checker(self.env, part.check, front, replica, self.links, live.streams))
+            elif part.view_delay is not None:
+                replica.watchers.append(partial(self._news, front, replica, part.view_delay))
+            replica.watchers.append(partial(self._leaving, front, replica))
+        return front
+
+    def _news(self, front: Front, replica: Replica, delay: float) -> None:
+        """Endpoints: what is known of a replica's readiness, some time later."""
+        ready = replica.ready
+        Alarm(self.env, self.env._now + delay, lambda: front.mark(replica.index, ready, "endpoints"))
+
+    def _leaving(self, front: Front, replica: Replica) -> None:
+        if replica.closing or (not replica.running and replica.powered):
+            front.server_leaves(replica.index)
+
+    # What happens to members.
+
+    def _member_turned(self, replica: Replica, host: int | None, up: bool) -> None:
+        replica.standing = up
+        if up:
+            replica.start()
+        elif host is not None and not self.live.gates.is_true(host):
+            replica.power_off()
+        elif replica.name in self._graceful:
+            replica.stop()
+        else:
+            replica.crash()
+
+    def _host_turned(self, replica: Replica, up: bool) -> None:
+        if up:
+            replica.power_on()
+        else:
+            replica.power_off()
+
+    # The run.
+
+    def start(self, end: float) -> None:
+        """Start checks, probes and collectors, and let the loads begin."""
+        for checker in self._checkers:
+            checker.start()
+        for kubelet in self._kubelets:
+            kubelet.start()
+        for replica in self._replicas():
+            if replica.serving.collections is not None:
+                self.env.process(collect(self.env, replica, replica.serving.collections, self.live.streams))
+        for caller in self.callers:
+            load = caller.load
+            if load.rate is None:
+                ClosedLoop(self.env, caller, load, self.live.streams, end)
+            else:
+                OpenLoop(self.env, caller, load.rate, self.live.streams, end)
+
+    def close(self) -> None:
+        """The run has ended."""
+        for caller in self.callers:
+            caller.close()
+
+    def pool_of(self, caller: Caller) -> str:
+        """The name of the pool that serves a caller."""
+        return route_of(caller.load, self.cluster.parts).pool
+
+    def _replicas(self) -> list[Replica]:
+        return [replica for replicas in self.pools.values() for replica in replicas]
+
+    def _replica(self, name: str) -> Replica:
+        return next(replica for replica in self._replicas() if replica.name == name)
+
+    # The verbs of faults.
+
+    def members_in(self, names: Collection[str]) -> list[str]:
+        """The replicas that are called so, or stand in a host, domain or part that is."""
+        found = []
+        for pool, replicas in self.pools.items():
+            part = self.cluster.parts[pool]
+            if isinstance(part, Standby):  # one server wherever it stands: only the pair as a whole can be meant
+                found += [replica.name for replica in replicas if replica.name in names]
+                continue
+            hosts = place(pool, part, self.cluster.topology)
+            for replica, host in zip(replicas, hosts, strict=True):
+                around = self._places.get(host, ()) if host is not None else ()
+                if pool in names or replica.name in names or any(where in names for where in around):
+                    found.append(replica.name)
+        return found
+
+    @contextmanager
+    def rule(self, rule: Rule) -> Iterator[Touch]:
+        """Ask this rule about every message between a balancer and its servers."""
+        touch = Touch()
+        entry = (rule, touch)
+        self.links.rules.append(entry)
+        try:
+            yield touch
+        finally:
+            self.links.rules.remove(entry)
+
+    @contextmanager
+    def paused(self, node: str) -> Iterator[Touch]:
+        """Stop a process while its connections stay."""
+        replica = self._replica(node)
+        process = replica.freeze()
+        try:
+            yield Touch(replica.running)
+        finally:
+            replica.thaw(process)
+
+    @contextmanager
+    def slowed(self, node: str, factor: float) -> Iterator[Touch]:
+        """Let requests that begin on a server take so many times as long."""
+        replica = self._replica(node)
+        replica.slow_down(factor)
+        try:
+            yield Touch(True)
+        finally:
+            replica.slow_down(1 / factor)
+
+    @contextmanager
+    def failing(self, node: str, share: float) -> Iterator[Touch]:
+        """Let a share of a server's answers be errors; its checks stay good."""
+        replica = self._replica(node)
+        before, replica.error_share = replica.error_share, share
+        try:
+            yield Touch(True)
+        finally:
+            replica.error_share = before
+
+    @contextmanager
+    def unready(self, node: str) -> Iterator[Touch]:
+        """Let a server's checks fail while it serves."""
+        replica = self._replica(node)
+        replica.set_unready(1)
+        try:
+            yield Touch(True)
+        finally:
+            replica.set_unready(-1)
+
+    @contextmanager
+    def gracefully(self, nodes: Collection[str]) -> Iterator[Touch]:
+        """Let servers that go down meanwhile stop gracefully."""
+        self._graceful += nodes
+        try:
+            yield Touch(True)
+        finally:
+            for node in nodes:
+                self._graceful.remove(node)

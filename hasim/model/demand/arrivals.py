@@ -1,0 +1,244 @@
+"""When requests come, if nobody waits for an answer before asking again (an open loop).
+
+A kind of arrivals says how the rate goes; a new one is one class with `segments`. All but the paced and the replayed
+ones are Poisson processes whose rate is constant on each segment.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, Discriminator, Field, InstanceOf, Tag, WithJsonSchema, model_validator
+
+from hasim.declared import Declared, shown
+from hasim.units import Count, Seconds, Share
+
+Array = NDArray[np.float64]
+Segment = tuple[float, float, float]  # from, to (seconds), requests per second
+
+BLOCK = 4096
+"""Arrivals expected in one block: large enough for NumPy, small enough that a short run draws little."""
+
+_PER = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _rate(value: Any) -> float:
+    """Read a rate: a number is requests per second, text says per what, like "12000/m"."""
+    allowed = "give requests per second, like 200, or text like '200/s', '12000/m' or '50000/h'"
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*/\s*([smh])\s*", value, re.ASCII)
+        if found is None:
+            raise ValueError(f"got {shown(value)}; {allowed}")
+        value = float(found[1]) / _PER[found[2]]
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise ValueError(f"got {shown(value)}; {allowed}")
+    number = float(value)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"got {shown(value)}; a rate is a finite number of requests per second, zero or more")
+    return number
+
+
+Rate = Annotated[
+    float,
+    BeforeValidator(_rate),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}),
+]
+"""A pydantic field holding requests per second."""
+
+
+class Arrivals(Declared, ABC):
+    """A process of arrivals; times are in seconds of the run's clock."""
+
+    @abstractmethod
+    def segments(self, start: float, end: float) -> Iterator[Segment]:
+        """Yield (from, to, requests per second) from `start` to `end` (which may be infinite), without gaps."""
+
+    def blocks(self, rng: np.random.Generator, start: float, end: float) -> Iterator[Array]:
+        """Yield the arrivals in ascending order, an array at a time; some may be empty."""
+        for low, high, rate in self.segments(start, end):
+            if rate <= 0:
+                continue
+            at, piece = low, BLOCK / rate
+            while at < high:
+                upto = min(at + piece, high)
+                yield np.sort(rng.uniform(at, upto, rng.poisson(rate * (upto - at))))
+                at = upto
+
+    def mean_rate(self, start: float, end: float) -> float:
+        """Return the mean requests per second from `start` to `end`, both finite."""
+        return sum((high - low) * rate for low, high, rate in self.segments(start, end)) / (end - start)
+
+
+class Poisson(Arrivals):
+    """Independent users: a Poisson process of constant rate."""
+
+    kind: Literal["poisson"] = "poisson"
+    rate: Rate = Field(description="Requests per second.")
+
+    def segments(self, start: float, end: float) -> Iterator[Segment]:
+        yield start, end, self.rate
+
+
+class Paced(Arrivals):
+    """A load generator with a metronome: requests at equal distances."""
+
+    kind: Literal["paced"] = "paced"
+    rate: Rate = Field(description="Requests per second.")
+
+    def segments(self, start: float, end: float) -> Iterator[Segment]:
+        yield start, end, self.rate
+
+    def blocks(self, rng: np.random.Generator, start: float, end: float) -> Iterator[Array]:
+        if self.rate <= 0:
+            return
+        number = 0
+        while (low := start + number / self.rate) < end:
+            block = start + np.arange(number, number + BLOCK) / self.rate
+            yield block[block < end]
+            number += BLOCK
+            assert low < end
+
+
+class Step(Declared):
+    """From this time on, this rate."""
+
+    at: Seconds = Field(ge=0, description="When the rate changes.")
+    rate: Rate = Field(description="Requests per second from then on.")
+
+
+class Steps(Arrivals):
+    """A Poisson process whose rate changes at stated times: `Steps([("0s", 100), ("1m", 500), ("2m", 100)])`."""
+
+    kind: Literal["steps"] = "steps"
+    steps: tuple[Step, ...] = Field(min_length=1, description="Changes of the rate, in order of time; zero before.")
+
+    def __init__(self, steps: Any = None, **data: Any) -> None:
+        if steps is not None:
+            data["steps"] = [
+                {"at": step[0], "rate": step[1]} if isinstance(step, tuple | list) and len(step) == 2 else step
+                for step in steps
+            ]
+        super().__init__(**data)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if any(one.at >= other.at for one, other in pairwise(self.steps)):
+            raise ValueError("steps follow one another in time; two stand at one time, or out of order")
+        return self
+
+    def segments(self, start: float, end: float) -> Iterator[Segment]:
+        changes = [(-math.inf, 0.0), *((step.at, step.rate) for step in self.steps), (math.inf, 0.0)]
+        for (low, rate), (high, _) in pairwise(changes):
+            if max(low, start) < min(high, end):
+                yield max(low, start), min(high, end), rate
+
+
+class Spike(Arrivals):
+    """A flash crowd: a constant rate that jumps to another for a while."""
+
+    kind: Literal["spike"] = "spike"
+    rate: Rate = Field(description="Requests per second as a rule.")
+    to: Rate = Field(description="Requests per second in the spike.")
+    at: Seconds = Field(ge=0, description="When the spike begins.")
+    lasting: Seconds = Field(gt=0, description="How long it lasts.")
+
+    def segments(self, start: float, end: float) -> Iterator[Segment]:
+        edges = [(-math.inf, self.rate), (self.at, self.to), (self.at + self.lasting, self.rate), (math.inf, 0.0)]
+        for (low, rate), (high, _) in pairwise(edges):
+            if max(low, start) < min(high, end):
+                yield max(low, start), min(high, end), rate
+
+
+_DAY, _WEEK, _MINUTE = 86400.0, 604800.0, 60.0
+
+
+class Daily(Arrivals):
+    """The tide of a day: a cosine between a low at night and a peak, weaker at weekends.
+
+    The run begins at midnight on a Monday. The rate is taken as constant within each minute, at its mean there.
+    """
+
+    kind: Literal["daily"] = "daily"
+    low: Rate = Field(description="Requests per second at the lowest.")
+    high: Rate = Field(description="Requests per second at the peak.")
+    peak: Seconds = Field(default=14 * 3600.0, ge=0, lt=_DAY, description="Time of day of the peak.")
+    weekend: Share = Field(default=1.0, description="Rate on Saturdays and Sundays, as a share of the other days'.")
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low is {self.low:g}, above high, which is {self.high:g}")
+        return self
+
+    def _mean(self, low: float, high: float) -> float:
+        middle, swing = (self.high + self.low) / 2, (self.high - self.low) / 2
+        turn = 2 * math.pi / _DAY
+        rise = math.sin(turn * (high - self.peak)) - math.sin(turn * (low - self.peak))
+        factor = self.weekend if low % _WEEK >= 5 * _DAY else 1.0
+        return max(0.0, factor * (middle + swing * rise / (turn * (high - low))))
+
+    def segments(self, start: float, end: float) -> Iterator[Segment]:
+        minute = math.floor(start / _MINUTE)
+        while minute * _MINUTE < end:
+            low, high = max(start, minute * _MINUTE), min(end, (minute + 1) * _MINUTE)
+            if low < high:
+                yield low, high, self._mean(minute * _MINUTE, (minute + 1) * _MINUTE)
+            minute += 1
+
+
+class Replay(Arrivals):
+    """Arrivals that were recorded: `Replay(times=[0.013, 0.021, …])`, seconds in ascending order."""
+
+    kind: Literal["replay"] = "replay"
+    times: tuple[float, ...] = Field(min_length=1, description="Arrivals in seconds of the run, ascending.")
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        times = np.array(self.times)
+        if not np.all(np.isfinite(times)) or times[0] < 0 or np.any(np.diff(times) < 0):
+            raise ValueError("times are finite seconds from 0 on, in ascending order")
+        return self
+
+    def segments(self, start: float, end: float) -> Iterator[Segment]:
+        times = np.array(self.times)
+        upto = min(end, max(float(times[-1]), start) + 1e-9)
+        if start < upto:
+            yield start, upto, float(np.sum((times >= start) & (times < upto))) / (upto - start)
+
+    def blocks(self, rng: np.random.Generator, start: float, end: float) -> Iterator[Array]:
+        times = np.array(self.times)
+        yield times[(times >= start) & (times < end)]
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Arrivals):
+        return "kind=instance"
+    return f"kind={value.get('kind')}" if isinstance(value, Mapping) else "kind=poisson"
+
+
+def _in_short(value: Any) -> Any:
+    """A bare rate is a Poisson process of that rate."""
+    return value if isinstance(value, Arrivals | Mapping) else {"kind": "poisson", "rate": value}
+
+
+AnyArrivals = Annotated[
+    Annotated[Poisson, Tag("kind=poisson")]
+    | Annotated[Paced, Tag("kind=paced")]
+    | Annotated[Steps, Tag("kind=steps")]
+    | Annotated[Spike, Tag("kind=spike")]
+    | Annotated[Daily, Tag("kind=daily")]
+    | Annotated[Replay, Tag("kind=replay")]
+    | Annotated[InstanceOf[Arrivals], Tag("kind=instance")],
+    Discriminator(_kind),
+    BeforeValidator(_in_short),
+]
+"""A pydantic field holding arrivals: a rate, a mapping with a kind, or an object."""
+
+Users = Annotated[Count, Field(ge=1, le=1_000_000)]
