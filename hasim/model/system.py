@@ -77,12 +77,12 @@ class Switch:
     failover: Failover
     resumes: bool
     regains_at_once: bool
-    elects: bool = False  # by Raft: `takes` is then known by its table only, which takes long to make
+    by_protocol: bool = False  # by Raft or VRRP, whose laws have shapes that stages have not
 
     @property
     def in_stages(self) -> Law | None:
-        """For engines that need stages: elections by their mean alone; None where `takes` may have its own."""
-        return Exponential(mean=s(self.failover.takes.mean)) if self.elects else None
+        """For engines that need stages: protocols by their mean alone; None where `takes` may have its own."""
+        return Exponential(mean=s(self.failover.takes.mean)) if self.by_protocol else None
 
 
 @dataclass(frozen=True)
@@ -321,8 +321,8 @@ class _Assembly:
         part = self.cluster.parts[name]
         assert part.switch is not None
         members = tuple(standing[member] for member in self.cluster.members()[name])
-        elects = getattr(part, "raft", None) is not None
-        return Switch(name, led, members, part.enough, part.switch, part.RESUMES, part.REGAINS_AT_ONCE, elects)
+        by_protocol = getattr(part, "raft", None) is not None or getattr(part, "vrrp", None) is not None
+        return Switch(name, led, members, part.enough, part.switch, part.RESUMES, part.REGAINS_AT_ONCE, by_protocol)
 
 
 def _switches(part: Part) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hasim.model.laws import Law
 from hasim.streams import Streams
 
@@ -16,12 +19,14 @@ def draws(law: Law, streams: Streams, name: str) -> Iterator[float]:
 
     Blocks begin small, since most things fail a few times in a run, and double.
     """
-    return chain.from_iterable(_blocks(law, streams, name))  # half the cost of a generator for each of them
+    blocks = (block.tolist() for block in draw_blocks(law, streams, name))
+    return chain.from_iterable(blocks)  # half the cost of a generator for each of them
 
 
-def _blocks(law: Law, streams: Streams, name: str) -> Iterator[list[float]]:
+def draw_blocks(law: Law, streams: Streams, name: str) -> Iterator[NDArray[np.float64]]:
+    """The same durations in blocks, shape (n,) each."""
     rng = streams[name]
     block = _BLOCK_FIRST
     while True:
-        yield law.draw(rng, block).tolist()
+        yield law.draw(rng, block)
         block = min(2 * block, _BLOCK_LAST)

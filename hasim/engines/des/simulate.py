@@ -10,7 +10,16 @@ from hasim.engines.des.clocks import start_clocks
 from hasim.engines.des.etcd.role import settling_time
 from hasim.engines.des.figures import down_by_name, gaps_by_part, service_figures
 from hasim.engines.des.live import LiveCluster
-from hasim.engines.des.requests.ledger import REQUESTS_MAX, expected_requests, request_log, start_pulse
+from hasim.engines.des.requests.feed_forward import FeedForward, feeds_back
+from hasim.engines.des.requests.ledger import (
+    EVENTFUL_MAX,
+    REQUESTS_MAX,
+    how_played,
+    merged,
+    refuse_too_many,
+    request_log,
+    start_pulse,
+)
 from hasim.engines.des.requests.path import RequestPath
 from hasim.engines.des.scripts import FaultPort
 from hasim.engines.des.shocks import start_shocks
@@ -23,6 +32,7 @@ from hasim.model.failures import Maintenance
 from hasim.model.outlook import refuse_endless, refuse_slow_elections
 from hasim.model.scenario import Scenario
 from hasim.model.system import System, Window, compile_system
+from hasim.results.request_log import RequestLog
 from hasim.results.run import Run, history_warnings
 from hasim.streams import Streams, seed_or_fresh
 from hasim.units import human, seconds
@@ -76,8 +86,11 @@ def simulate(
             progress(max(0.0, env.now), length)
 
     live = LiveCluster(env, system, Streams(seed), holds, pulse, protocols)
-    if loads:
-        live.requests = RequestPath(live, loads)
+    played = {load.name: feeds_back(load, loads, system, bool(faults)) for load in loads}
+    by_events = [load for load in loads if played[load.name] is not None]
+    refuse_too_many(by_events, length, EVENTFUL_MAX)
+    if by_events:
+        live.requests = RequestPath(live, by_events)
         start_pulse(env, length, pulse)
     for role in live.roles:
         role.prepare()
@@ -86,12 +99,16 @@ def simulate(
     windows = system.windows[: len(system.windows) - len(holds)]
     _start(live, windows, start == "steady")
     ports, stopped = _play(live, faults, length, pulse)
+    logs = [] if live.requests is None else [request_log(live.requests, env.now)]
+    forward = [load for load in loads if played[load.name] is None]
+    logs += [FeedForward(load, system, Streams(seed), env.now).log() for load in forward]
     return _run(
         live,
         seed,
         level,
         ports,
         f"interrupted after {human(env.now)} of {human(length)}" if stopped else None,
+        merged(logs, how_played(played)) if logs else None,
     )
 
 
@@ -123,7 +140,14 @@ def _play(
     return ports, stopped
 
 
-def _run(live: LiveCluster, seed: int, level: float, ports: list[FaultPort], interrupted: str | None) -> Run:
+def _run(
+    live: LiveCluster,
+    seed: int,
+    level: float,
+    ports: list[FaultPort],
+    interrupted: str | None,
+    requests: RequestLog | None,
+) -> Run:
     cluster, end = live.system.cluster, live.env.now
     held = {variable: name for name, variable in live.held.items()}
     services = service_figures(live, end, level, held)
@@ -147,7 +171,7 @@ def _run(live: LiveCluster, seed: int, level: float, ports: list[FaultPort], int
         trace=trace,
         warnings=tuple(warnings),
         seed=seed,
-        requests=None if live.requests is None else request_log(live.requests, end),
+        requests=requests,
     )
 
 
@@ -201,14 +225,7 @@ def _loads(scenario: Scenario, length: float, protocols: bool) -> tuple[Load, ..
             )
         return ()
     loads = scenario.all_loads
-    expected = sum(expected_requests(load, length) for load in loads)
-    if expected > REQUESTS_MAX:
-        raise CannotModel(
-            f"{expected:.2g} requests",
-            f"one by one they would take hours and fill the memory; {REQUESTS_MAX:.0g} are the most",
-            "take a shorter `over`, or `protocols=False` to leave requests out",
-            "simulate",
-        )
+    refuse_too_many(loads, length, REQUESTS_MAX)
     return loads
 
 

@@ -122,7 +122,7 @@ class _Solver:
                     )
                 if switch.in_stages is not None:
                     self.warnings.append(
-                        f"{switch.part}: elections enter with their mean of {human(switch.failover.takes.mean)} alone, "
+                        f"{switch.part}: failovers enter with their mean of {human(switch.failover.takes.mean)} alone, "
                         "as exponential times"
                     )
             if group not in self.chains:

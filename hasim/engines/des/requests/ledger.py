@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,14 +12,18 @@ from numpy.typing import NDArray
 from simpy import Event
 
 from hasim.engines.des.requests.path import RequestPath
+from hasim.errors import CannotModel
 from hasim.model.demand import Load
 from hasim.results.request_log import RequestLog
 
 if TYPE_CHECKING:
     from hasim.engines.des.world import LeapingEnvironment
 
-REQUESTS_MAX = 5e7
-"""More would take hours and more memory than most machines have."""
+EVENTFUL_MAX = 3e7
+"""More requests, event by event, would take the better part of an hour."""
+
+REQUESTS_MAX = 1e8
+"""More would take more memory than most machines have: a request is some thirty bytes, several times over."""
 
 PULSES = 100
 
@@ -33,6 +38,59 @@ def expected_requests(load: Load, length: float) -> float:
     assert load.users is not None
     # A user who does not think asks as fast as a request can be served; a millisecond is a guess at the least.
     return load.users * (end - load.begins) / max(0.001, 0.0 if load.think is None else load.think.mean)
+
+
+def refuse_too_many(loads: Sequence[Load], length: float, most: float) -> None:
+    """Raise CannotModel if so many requests were expected that nobody would see the end of it."""
+    expected = sum(expected_requests(load, length) for load in loads)
+    if expected > most:
+        raise CannotModel(
+            f"{expected:.2g} requests",
+            f"each is played and kept, and {most:.0g} of these are the most",
+            "take a shorter `over`, or leave requests out with `protocols=False`",
+            "simulate",
+        )
+
+
+def how_played(reasons: Mapping[str, str | None]) -> str:
+    """Say how each load was played: as arrays, or event by event and why."""
+    if len(set(reasons.values())) == 1:
+        reason = next(iter(reasons.values()))
+        return "arrays" if reason is None else f"events, since {reason}"
+    return "; ".join(
+        f"{name}: arrays" if reason is None else f"{name}: events, since {reason}" for name, reason in reasons.items()
+    )
+
+
+def merged(logs: Sequence[RequestLog], method: str) -> RequestLog:
+    """Put logs of different loads together, in order of arrival."""
+    if len(logs) == 1:
+        return replace(logs[0], method=method)
+    loads = [name for log in logs for name in log.loads]
+    servers = list(dict.fromkeys(name for log in logs for name in log.servers))
+    order = np.argsort(np.concatenate([log.arrived_s for log in logs]), kind="stable")
+
+    def column(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(log, name) for log in logs])[order]
+
+    places = [np.array([*map(servers.index, log.servers), -1], dtype=np.int32) for log in logs]
+    firsts = np.cumsum([0, *(len(log.loads) for log in logs)])
+    shifted = [(log.load + first).astype(np.int16) for log, first in zip(logs, firsts, strict=False)]
+    return RequestLog(
+        loads=tuple(loads),
+        servers=tuple(servers),
+        load=np.concatenate(shifted)[order],
+        arrived_s=column("arrived_s"),
+        ended_s=column("ended_s"),
+        attempts=column("attempts"),
+        server=np.concatenate([place[log.server] for place, log in zip(places, logs, strict=True)])[order],
+        outcome=column("outcome"),
+        user=column("user"),
+        write=column("write"),
+        start_s=logs[0].start_s,
+        end_s=logs[0].end_s,
+        method=method,
+    )
 
 
 def start_pulse(env: LeapingEnvironment, length: float, pulse: Callable[[], None]) -> None:

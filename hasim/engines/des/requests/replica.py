@@ -88,7 +88,7 @@ class Replica:
         job = exchange.job = Job(exchange, self._rings)
         if len(self._jobs) < self.slots and not self._frozen:
             self._start(job)
-        elif len(self._jobs) + len(self._waiting) >= self._limit:
+        elif len(self._jobs) + len(self._waiting) >= self._limit and not self._frozen:  # the kernel knows no limit
             self._shed(job)
         else:
             self._waiting.append(job)
@@ -242,6 +242,8 @@ class Replica:
                     job.parked = False
                     self._postpone(job)
             self._left.clear()
+            while len(self._jobs) + len(self._waiting) > self._limit:
+                self._shed(self._waiting.pop())
             self._next()
             self._answer_checks()
 

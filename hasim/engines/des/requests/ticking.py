@@ -35,6 +35,8 @@ class Ticking:
         self._perform(self._machine.step(event, self._env._now))
 
     def _perform(self, effects: Iterable[Effect]) -> None:
+        # What is sent may be answered at once, so it leaves when all timers of this step are set.
+        messages = []
         for effect in effects:
             if isinstance(effect, SetTimer):
                 self._cancel(effect.timer)
@@ -43,11 +45,13 @@ class Ticking:
             elif isinstance(effect, CancelTimer):
                 self._cancel(effect.timer)
             elif isinstance(effect, Send):
-                self._send(effect.message)
+                messages.append(effect.message)
             elif isinstance(effect, Announce):
                 self._announce(effect)
             else:
                 assert isinstance(effect, Exit), f"{effect} is none of the effects of a small machine"
+        for message in messages:
+            self._send(message)
 
     def _rings(self, timer: str) -> Callable[[], None]:
         return lambda: self.hear(Fired(timer))

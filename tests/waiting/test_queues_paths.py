@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hasim.engines.montecarlo.waiting import (
+from hasim.errors import ModelError
+from hasim.waiting import (
     Path,
     Pool,
     Replicas,
@@ -24,7 +25,6 @@ from hasim.engines.montecarlo.waiting import (
     random_of,
     round_robin,
 )
-from hasim.errors import ModelError
 
 Floats = NDArray[np.float64]
 ROUNDOFF = 2.0**-53

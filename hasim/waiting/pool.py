@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hasim.engines.montecarlo.waiting.lindley import lindley
-from hasim.engines.montecarlo.waiting.requests import Floats, Ints, checked_count, checked_requests
+from hasim.waiting.lindley import lindley
+from hasim.waiting.requests import Floats, Ints, checked_count, checked_requests
 
 _ROUNDS: Final = 5  # more rounds settle longer stretches of contention, at a sort each
 _WINDOW_LEAST: Final = 128

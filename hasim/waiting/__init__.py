@@ -15,11 +15,11 @@ right. Finite patience is left out on purpose: work that is dropped when the cli
 
 from __future__ import annotations
 
-from hasim.engines.montecarlo.waiting.arrivals import poisson_arrivals, poisson_chunks
-from hasim.engines.montecarlo.waiting.assign import random_of, round_robin
-from hasim.engines.montecarlo.waiting.lindley import lindley
-from hasim.engines.montecarlo.waiting.path import Path, Replicas, pool_path, pool_paths
-from hasim.engines.montecarlo.waiting.pool import Pool, fifo_pool
+from hasim.waiting.arrivals import poisson_arrivals, poisson_chunks
+from hasim.waiting.assign import random_of, round_robin
+from hasim.waiting.lindley import lindley
+from hasim.waiting.path import Path, Replicas, pool_path, pool_paths
+from hasim.waiting.pool import Pool, fifo_pool
 
 __all__ = [
     "Path",

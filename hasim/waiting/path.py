@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hasim.engines.montecarlo.waiting.pool import Pool
-from hasim.engines.montecarlo.waiting.requests import Floats, Ints, checked_count, checked_requests
 from hasim.errors import ModelError
+from hasim.waiting.pool import Pool
+from hasim.waiting.requests import Floats, Ints, checked_count, checked_requests
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hasim.engines.montecarlo.waiting.requests import Ints, checked_count
 from hasim.errors import ModelError
+from hasim.waiting.requests import Ints, checked_count
 
 
 def round_robin(count: int, replicas: int, first: int = 0) -> Ints:

@@ -9,8 +9,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hasim.engines.montecarlo.waiting.requests import Floats, checked_count
 from hasim.errors import ModelError
+from hasim.waiting.requests import Floats, checked_count
 
 Shape = Literal["linear", "constant"]
 

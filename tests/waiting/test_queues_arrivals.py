@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from hasim.engines.montecarlo.waiting import poisson_arrivals, poisson_chunks
-from hasim.engines.montecarlo.waiting.arrivals import Shape
 from hasim.errors import ModelError
+from hasim.waiting import poisson_arrivals, poisson_chunks
+from hasim.waiting.arrivals import Shape
 
 DAY = [(0.0, 0.0), (10.0, 50.0), (15.0, 50.0), (40.0, 5.0), (41.0, 400.0), (60.0, 0.0)]
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hasim.engines.montecarlo.waiting.requests import Floats, checked_requests
+from hasim.waiting.requests import Floats, checked_requests
 
 _ROW: Final = 64  # requests in a row; rows are worked on side by side
 _ROWS: Final = 1024  # rows in a block: half a megabyte of floats, which stays in the cache
