@@ -90,7 +90,7 @@ class _Ring:
             server = owners[step]
             if server is avoid:
                 continue
-            if fair == math.inf or server.active < math.ceil(fair * server.weight):
+            if server.active < fair * server.weight:
                 return server
             second = second or server
         return second or owners[start]

@@ -12,7 +12,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from hasim.model.cluster import Cluster
+from hasim.model.demand import Arrivals, Poisson
 from hasim.model.failures import Failover, Failure
+from hasim.model.parts import Part
 from hasim.model.presets import preset
 from hasim.units import duration_text, human, share_text
 
@@ -108,8 +110,31 @@ def _parameters(cluster: Cluster) -> Iterator[tuple[tuple[str | int, ...], str, 
         yield ("maintenance", name), said, ""
     for name, part in cluster.parts.items():
         if part.switch is not None:
-            field = "failover" if getattr(part, "raft", None) is None else "raft"
+            field = next((word for word in ("raft", "vrrp") if getattr(part, word, None) is not None), "failover")
             yield ("parts", name, field), _failover(part.switch), ""
+        yield from _requests(name, part)
+    for name, load in cluster.loads.items():
+        field = "rate" if load.rate is not None else "users"
+        said = f"{load.users} users" if load.rate is None else _arrivals(load.rate)
+        yield ("loads", name, field), said, ""
+
+
+def _requests(name: str, part: Part) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """What shapes requests: how a server serves, and how a balancer checks."""
+    serving = getattr(part, "serving", None)
+    if serving is not None:
+        yield ("parts", name, "serving", "takes"), f"a request takes {serving.takes.text()}", ""
+    check = getattr(part, "check", None)
+    if check is not None:
+        said = f"a check every {duration_text(check.interval)}, down after {check.fall}, up after {check.rise}"
+        yield ("parts", name, "check"), said, ""
+
+
+def _arrivals(rate: Arrivals) -> str:
+    if isinstance(rate, Poisson):
+        return f"{rate.rate:g} requests a second"
+    plain = rate.model_dump()
+    return f"{plain.pop('kind')} arrivals: " + ", ".join(f"{key} {value}" for key, value in plain.items())
 
 
 def _failure(failure: Failure) -> str:

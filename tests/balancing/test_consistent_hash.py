@@ -120,3 +120,11 @@ def test_under_a_bound_a_retry_still_avoids_the_server_that_failed() -> None:
     servers[0].active = 50  # full, while the other is the one to avoid
     chooser = ring(ConsistentHash(bound=1.1), servers)
     assert all(chooser.choose(key, avoid=servers[1]) is servers[0] for key in range(50))
+
+
+def test_when_only_the_server_to_avoid_has_room_the_next_on_the_ring_is_taken() -> None:
+    servers = backends(4)
+    for server in servers[1:]:
+        server.active = 50
+    bounded, rest = ring(ConsistentHash(bound=1.1), servers), ring(ConsistentHash(), servers[1:])
+    assert all(bounded.choose(key, avoid=servers[0]) is rest.choose(key) for key in range(200))

@@ -146,14 +146,19 @@ def test_whole_seconds_make_the_wait_uniform_over_one_more_second(timeout: float
     assert stats.kstest(waits, stats.uniform(timeout, 1).cdf).pvalue > 1e-4
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_the_probe_at_the_first_moment_is_stamped_with_its_own_second(seed: int) -> None:
-    # Sent at wake_at exactly, where floats may say that the second has not begun: the success must still pardon.
-    detector = started(MaxFails(fail_timeout="0s"), seed=seed)
+@pytest.mark.parametrize("early", [0, 1, 3], ids=lambda steps: f"{steps} floats early")
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("whole", [True, False], ids=["whole seconds", "exact"])
+def test_a_probe_at_the_first_moment_is_a_probe_even_if_the_caller_rounds_down(
+    whole: bool, seed: int, early: int
+) -> None:
+    detector = started(MaxFails(fail_timeout="1s", whole_seconds=whole), seed=seed)
     now = 1234.56 * (seed + 1)
     for _ in range(200):
         assert told(detector.answered(0, "refused", now)) == [(0, False)]
         now = detector.wake_at
+        for _ in range(early):
+            now = math.nextafter(now, 0.0)
         assert told(detector.wake(now)) == [(0, True)]
         assert told(detector.chosen(0, now)) == [(0, False)]
         assert told(detector.answered(0, None, now)) == [(0, True)]

@@ -242,6 +242,14 @@ def test_sweeps_begin_at_a_random_time_and_keep_their_interval() -> None:
         play.until(play.detector.wake_at)
 
 
+def test_a_caller_that_rounds_down_does_not_sweep_twice() -> None:
+    detector = OutlierDetection().start(10, np.random.default_rng(1))
+    first = detector.wake_at
+    for nth in range(1, 100):
+        detector.wake(math.nextafter(detector.wake_at, 0.0))
+        assert detector.wake_at == pytest.approx(first + 10.0 * nth, abs=1e-9)
+
+
 def test_jitter_adds_a_uniform_time() -> None:
     settings = OutlierDetection(interval="1ms", base_ejection="1s", jitter="1s")
     lengths = []

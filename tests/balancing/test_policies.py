@@ -150,6 +150,25 @@ def test_who_returns_with_a_small_weight_waits_for_its_turn() -> None:
     assert counts(chooser, servers, 210)[2] == pytest.approx(10, abs=1)
 
 
+def test_who_returns_among_unequal_servers_waits_for_its_turn_too() -> None:
+    servers = named("abc", (1.0, 0.5, 0.1))
+    chooser = started(RoundRobin(), servers[:2])
+    for _ in range(20):
+        order(chooser, 50)
+        chooser.usable(servers)
+        assert "c" not in order(chooser, 14)  # its turn is 10 of a's and 5 of b's away
+        assert "c" in order(chooser, 3)
+        chooser.usable(servers[:2])
+
+
+def test_turns_by_weight_pass_over_the_server_to_avoid_and_take_its_turn() -> None:
+    # Turns are first due at 1/3 (a), 4/3 (b) and 2 (c). Passed over, a is due next at 4/3, after b, and then at 7/3.
+    servers = named("abc", (1.0, 0.5, 0.5))
+    chooser = started(RoundRobin(), servers)
+    assert chooser.choose(0, avoid=servers[0]) is servers[1]
+    assert order(chooser, 3) == "aca"
+
+
 # ------------------------------------------------------------------------------- smooth weighted round robin
 
 

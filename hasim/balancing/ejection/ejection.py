@@ -38,7 +38,10 @@ class Detector(Protocol):
         """Hear how a request to a server ended: None if well, else one of `Failure`."""
 
     def wake(self, now: float) -> Sequence[Turn]:
-        """Do what was due at `wake_at`, and set the next one."""
+        """Do what was due at `wake_at`, and set the next one.
+
+        It is called when that time has come. A `now` just before it is taken for a rounding of the caller's sums.
+        """
 
 
 class Ejection(Declared, ABC):

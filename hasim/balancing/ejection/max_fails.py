@@ -103,11 +103,13 @@ class _Peers:
 
     def wake(self, now: float) -> Sequence[Turn]:
         turns = []
+        due = max(now, self.wake_at)
         for index, peer in enumerate(self._peers):
-            if peer.out and peer.stale_at <= now:
+            if peer.out and peer.stale_at <= due:
                 peer.out = False
                 turns.append(Turn(index, True, "fail_timeout is over"))
-                if self._phase is not None:  # the second has begun, whatever the rounding of the sum says
+                peer.stale_at = min(peer.stale_at, now)
+                if self._phase is not None:  # the second has begun, whatever the rounding of sums says
                     self._second = max(self._second, peer.checked + self._timeout + 1.0)
         return self._told(turns)
 

@@ -127,7 +127,8 @@ class _Monitors:
             monitor.requests = monitor.successes = 0
             if not monitor.out and now - monitor.back_since + _ROUNDING >= settings.interval:
                 monitor.times = max(0, monitor.times - 1)
-        while self.wake_at <= now:
+        due = max(now, self.wake_at)
+        while self.wake_at <= due:
             self._sweeps += 1
             self.wake_at = self._phase + self._sweeps * settings.interval
         return turns

@@ -15,7 +15,20 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Discriminator, Field, InstanceOf, Tag, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    InstanceOf,
+    SerializeAsAny,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import CoreSchema, core_schema
 
 from hasim.declared import Declared, shown
 from hasim.units import Count, Seconds, Share
@@ -228,6 +241,16 @@ def _in_short(value: Any) -> Any:
     return value if isinstance(value, Arrivals | Mapping) else {"kind": "poisson", "rate": value}
 
 
+class OrRate:
+    """An annotation of a union of arrivals: a bare rate is read as a Poisson process."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_in_short, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}, handler(schema)]}
+
+
 AnyArrivals = Annotated[
     Annotated[Poisson, Tag("kind=poisson")]
     | Annotated[Paced, Tag("kind=paced")]
@@ -235,9 +258,9 @@ AnyArrivals = Annotated[
     | Annotated[Spike, Tag("kind=spike")]
     | Annotated[Daily, Tag("kind=daily")]
     | Annotated[Replay, Tag("kind=replay")]
-    | Annotated[InstanceOf[Arrivals], Tag("kind=instance")],
+    | Annotated[SkipJsonSchema[InstanceOf[SerializeAsAny[Arrivals]]], Tag("kind=instance")],
     Discriminator(_kind),
-    BeforeValidator(_in_short),
+    OrRate(),
 ]
 """A pydantic field holding arrivals: a rate, a mapping with a kind, or an object."""
 
