@@ -47,53 +47,57 @@ class ConsistentHash(Policy):
 
 
 class _Ring:
-    __slots__ = ("_bound", "_owners", "_places", "_points", "_servers", "_weight")
+    """The ring of all servers ever heard of; a server that may not be used now is passed over.
+
+    Servers come and go far more often (when they are full, for one) than the ring is worth making anew.
+    """
+
+    __slots__ = ("_bound", "_counts", "_owners", "_places", "_points", "_usable", "_weight")
 
     def __init__(self, policy: ConsistentHash) -> None:
         self._points = policy.points
         self._bound = policy.bound
-        self._servers: list[Backend] = []
+        self._usable: dict[int, Backend] = {}
         self._weight = 0.0
+        self._counts: dict[str, int] = {}  # points that a server has on the ring
         self._places: list[int] = []
-        self._owners: list[Backend] = []
+        self._owners: list[int] = []  # the server's index at each place
 
     def usable(self, backends: Sequence[Backend]) -> None:
-        self._servers = sorted(backends, key=lambda server: server.index)
-        self._weight = math.fsum(server.weight for server in self._servers)
-        ring = sorted(
-            (_place(f"{server.name}/{point}".encode()), server.index, server)
-            for server in self._servers
-            for point in range(max(1, round(self._points * server.weight)))
-        )
-        self._places = [place for place, _, _ in ring]
-        self._owners = [server for _, _, server in ring]
+        self._usable = {server.index: server for server in backends}
+        self._weight = math.fsum(server.weight for server in backends)
+        for server in backends:
+            count = max(1, round(self._points * server.weight))
+            if self._counts.get(server.name) != count:
+                self._counts[server.name] = count
+                self._put(server, count)
+
+    def _put(self, server: Backend, count: int) -> None:
+        """Put so many points of a server on the ring, in place of those it had."""
+        ring = [pair for pair in zip(self._places, self._owners, strict=True) if pair[1] != server.index]
+        ring += [(_place(f"{server.name}/{point}".encode()), server.index) for point in range(count)]
+        ring.sort()
+        self._places = [place for place, _ in ring]
+        self._owners = [owner for _, owner in ring]
 
     def choose(self, key: int, avoid: Backend | None = None) -> Backend:
-        owners = self._owners
-        start = bisect(self._places, _place(b"%d" % key))
-        if start == len(owners):
-            start = 0
-        first = owners[start]
-        if self._bound is None and first is not avoid:
-            return first
-        return self._further(start, avoid)
-
-    def _further(self, start: int, avoid: Backend | None) -> Backend:
-        """The first server along the ring that has room and is not to be avoided; failing that, not to be avoided."""
-        owners = self._owners
+        owners, usable = self._owners, self._usable
         fair = math.inf
         if self._bound is not None:
-            held = sum(server.active for server in self._servers) + 1
+            held = sum([server.active for server in usable.values()]) + 1
             fair = self._bound * held / self._weight
         second: Backend | None = None
-        for step in range(start - len(owners), start):
-            server = owners[step]
-            if server is avoid:
+        start = bisect(self._places, _place(b"%d" % key)) - len(owners)
+        for step in range(start, start + len(owners)):
+            server = usable.get(owners[step])
+            if server is None or server is avoid:
                 continue
             if server.active < fair * server.weight:
                 return server
             second = second or server
-        return second or owners[start]
+        if second is None:  # `avoid` is alone
+            (second,) = usable.values()
+        return second
 
 
 def _place(content: bytes) -> int:

@@ -52,8 +52,11 @@ class Played:
 
     def readmitted(self, index: int) -> float:
         """Let time pass until a server is back; returns when."""
-        while not self.usable[index]:
+        for _ in range(10_000):
+            if self.usable[index]:
+                break
             self.until(self.detector.wake_at)
+        assert self.usable[index], "it never comes back"
         return self.changed[index]
 
 
@@ -102,6 +105,21 @@ def test_every_interval_in_use_makes_the_next_ejection_shorter(quiet: int) -> No
     play.until(play.now + 10.0 * quiet)
     play.answers(0, badly=5)
     due = play.now + 30.0 * (max(0, 3 - quiet) + 1)
+    assert play.readmitted(0) == pytest.approx(first_sweep_from(play, due), abs=1e-9)
+
+
+def test_the_count_of_ejections_stops_one_above_the_longest() -> None:
+    # Envoy counts up while count x 30 s < 300 s + 30 s, so to 11 at most. After 15 ejections and 5 quiet intervals the
+    # next one is the 7th in length.
+    play = Played(OutlierDetection())
+    play.until(1.0)
+    for _ in range(15):
+        play.answers(0, badly=5)
+        play.readmitted(0)
+        play.until(play.now + 0.1)
+    play.until(play.now + 50.0)
+    play.answers(0, badly=5)
+    due = play.now + 210.0
     assert play.readmitted(0) == pytest.approx(first_sweep_from(play, due), abs=1e-9)
 
 
@@ -210,6 +228,18 @@ def test_success_rates_are_compared_only_among_enough_servers_with_enough_reques
     lower = fewer.model_copy(update={"success_rate_deviations": 1.7})
     assert ejected_by_rates(lower, [0.5, 1, 1, 1], requests=98) == [0]
     assert ejected_by_rates(lower.model_copy(update={"success_rate": False}), [0.5, 1, 1, 1], requests=98) == []
+
+
+def test_a_server_that_is_out_is_not_compared() -> None:
+    play = Played(OutlierDetection(**ALL), count=5)
+    for _ in range(50):
+        play.answers(1, well=1, badly=1)
+    for index in (2, 3, 4):
+        play.answers(index, well=100)
+    play.answers(0, badly=5)
+    play.answers(0, well=95)  # were under way
+    play.until(play.sweep(0))
+    assert play.out == [0]  # of five, server 1 would stand out (0.50 < 0.52); of four, there are too few
 
 
 def test_only_the_last_interval_counts() -> None:

@@ -87,8 +87,9 @@ class _Peers:
         self._check(peer, now)
         if peer.fails < self._max_fails or len(self._peers) == 1:
             return ()
+        turns = [] if peer.out else [Turn(index, False, "probed by one request")]
         peer.out = True
-        return self._told([Turn(index, False, "probed by one request")])
+        return self._told(turns)
 
     def answered(self, index: int, failure: str | None, now: float) -> Sequence[Turn]:
         peer = self._peers[index]

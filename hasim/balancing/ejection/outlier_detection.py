@@ -148,7 +148,7 @@ class _Monitors:
             variance = math.fsum((rates[index] - mean) ** 2 for index in enough) / len(enough)
             least = mean - settings.success_rate_deviations * math.sqrt(variance)
             for index in enough:
-                if rates[index] < least - 1e-12:  # equal rates have a mean that is off by a rounding
+                if rates[index] < least:
                     turns += self._eject(index, f"succeeds in {rates[index]:.1%}, others in {mean:.1%}", now)
         if settings.failure_percentage is None:
             return turns
