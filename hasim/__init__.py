@@ -12,8 +12,8 @@ Policies   RoundRobin WeightedRoundRobin Random LeastRequest LeastConnections Co
 Clients    Retry NoBackoff ConstantBackoff ExponentialBackoff EqualJitter FullJitter DecorrelatedJitter
            TokenBucket RetryRatio ConcurrentRetries CircuitBreaker CountBreaker AdaptiveThrottling Hedge
 Protocols  Raft Etcd Workload
-Verbs      solve estimate simulate plot_downtime plot_blame timeline spacetime
-Results    Solution Sample Run Estimate
+Verbs      solve estimate simulate plot_downtime plot_blame timeline spacetime plot_requests plot_latency
+Results    Solution Sample Run Estimate failed_share
 Units      s h
 Errors     ModelError CannotModel
 
@@ -96,8 +96,9 @@ if TYPE_CHECKING:
     from hasim.protocols.health import Check, CrashLoopBackOff, Probe
     from hasim.protocols.vrrp import Vrrp
     from hasim.results import Estimate, Run, Sample, Solution
+    from hasim.results.failed_share import failed_share
     from hasim.units import h, s
-    from hasim.views import plot_blame, plot_downtime, spacetime, timeline
+    from hasim.views import plot_blame, plot_downtime, plot_latency, plot_requests, spacetime, timeline
 
 __version__ = "0.1.0"
 
@@ -179,8 +180,9 @@ _HOMES = {
     "hasim.model.shelf": ["models"],
     "hasim.model.topology": ["Topology"],
     "hasim.results": ["Estimate", "Run", "Sample", "Solution"],
+    "hasim.results.failed_share": ["failed_share"],
     "hasim.units": ["h", "s"],
-    "hasim.views": ["plot_blame", "plot_downtime", "spacetime", "timeline"],
+    "hasim.views": ["plot_blame", "plot_downtime", "plot_latency", "plot_requests", "spacetime", "timeline"],
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -280,12 +282,15 @@ __all__ = [
     "WeightedRoundRobin",
     "Workload",
     "estimate",
+    "failed_share",
     "h",
     "load",
     "loads",
     "models",
     "plot_blame",
     "plot_downtime",
+    "plot_latency",
+    "plot_requests",
     "preset",
     "presets",
     "s",

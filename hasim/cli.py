@@ -34,6 +34,8 @@ app = typer.Typer(
 WRONG_INPUT = 2
 INTERRUPTED = 130
 STORY_OVER, STORY_AT, STORY_LASTING = "5m", "10s", "2m"
+HISTORY_OVER = "30d"  # of `simulate` where no requests are played; with requests it is STORY_OVER
+STORY_REQUESTS_MAX = 300_000  # some seconds of computing; a story with more is told without requests
 
 Model = Annotated[str, typer.Argument(help="A model file, or the name of a shipped model (see `hasim models`).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -133,19 +135,33 @@ def estimate(
 @app.command()
 def simulate(
     model: Model,
-    over: Annotated[str, typer.Option(help="Length of the history.")] = "30d",
+    over: Annotated[
+        str | None,
+        typer.Option(help="Length of the history.", show_default=f"{HISTORY_OVER}; with requests {STORY_OVER}"),
+    ] = None,
     seed: Seed = None,
     start: Start = "new",
     crash: Annotated[str | None, typer.Option(help="Take this host, domain, member or part down.")] = None,
     at: Annotated[str, typer.Option(help="When it goes down.")] = STORY_AT,
     lasting: Annotated[str, typer.Option(help="How long it stays down.")] = STORY_LASTING,
+    requests: Annotated[
+        bool, typer.Option("--requests/--no-requests", help="Play the loads of the model, request by request.")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """One history, event by event, with a crash if you like."""
     cluster = _load(model)
     wanted = cluster if crash is None else cluster.during(_verbs().Crash(crash, at=at, lasting=lasting))
+    requests = requests and bool(cluster.loads)
+    over = over or (STORY_OVER if requests else HISTORY_OVER)
     with _interruptible() as stopped, _progress("simulate") as progress:
-        history = _verbs().simulate(wanted, over=over, seed=seed, start=start, progress=progress)
+        try:
+            history = _verbs().simulate(wanted, over=over, seed=seed, start=start, requests=requests, progress=progress)
+        except CannotModel as error:
+            if not error.what.endswith(" requests"):
+                raise
+            instead = "take a shorter `--over`, or leave the requests out with `--no-requests`"
+            raise CannotModel(error.what, error.why, instead, error.engine) from None
     _show(history, as_json)
     if not as_json:
         from hasim.views import page
@@ -153,6 +169,7 @@ def simulate(
         console = _console()
         console.print(page.story(history))
         console.print(page.story_facts(history))
+        _print_requests(console, history)
     _finish(stopped())
 
 
@@ -220,23 +237,33 @@ def schema() -> None:
 
 @app.command()
 def validate(
-    what: Annotated[Literal["raft"], typer.Argument(help="What to hold against real systems and the literature.")],
+    what: Annotated[
+        Literal["raft", "balancers"], typer.Argument(help="What to hold against real systems and the literature.")
+    ],
     quick: Annotated[bool, typer.Option("--quick", help="An eighth of the trials, in about a minute.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of chance.", min=0)] = 1,
     out: Annotated[str | None, typer.Option(help="Write the page and its pictures into this folder.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Hold the models against what was measured on real systems and what others published."""
-    from hasim.validation.raft_report import folder_of, table, validate_raft
+    from hasim.validation import raft_report
+    from hasim.validation.balancers import page as balancers_page
+    from hasim.validation.balancers import report as balancers_report
 
-    folder = None if out is None else folder_of(out)
+    folder = None if out is None else raft_report.folder_of(out)
+    report: raft_report.RaftReport | balancers_report.BalancersReport
     with _progress(f"validate {what}") as progress:
-        report = validate_raft(quick, seed, progress)
+        if what == "raft":
+            report = raft_report.validate_raft(quick, seed, progress)
+            shown = raft_report.table(report)
+        else:
+            report = balancers_report.validate_balancers(quick, seed, progress)
+            shown = balancers_page.table(report)
     written = [] if folder is None else report.write(folder)
     if as_json:
         _print_json(report.to_json())
     else:
-        _console().print(table(report))
+        _console().print(shown)
         for path in written:
             print(f"written: {path}")
 
@@ -251,6 +278,7 @@ class _Page:
         self.refusals: dict[str, str] = {}
         self.story: Run | None = None
         self.target = ""
+        self.left_out = ""  # what the story does not tell, and why
 
     def ask(self, engine: str, verb: Callable[[Any], Any]) -> None:
         """Keep the answer of one engine, or why it gave none."""
@@ -264,9 +292,16 @@ class _Page:
 
     def play(self) -> None:
         """Crash the guiltiest host or domain, and see what happens."""
+        from hasim.engines.des.requests.ledger import expected_requests
+        from hasim.units import seconds
+
         self.target = self._guiltiest()
         crash = _verbs().Crash(self.target, at=STORY_AT, lasting=STORY_LASTING)
-        self.story = _verbs().simulate(self.cluster.during(crash), over=STORY_OVER, seed=self.seed)
+        expected = sum(expected_requests(load, seconds(STORY_OVER)) for load in self.cluster.loads.values())
+        played = expected <= STORY_REQUESTS_MAX
+        if not played:
+            self.left_out = f"the crash was played without its {expected:,.0f} requests; `hasim simulate` plays them"
+        self.story = _verbs().simulate(self.cluster.during(crash), over=STORY_OVER, seed=self.seed, requests=played)
 
     def _guiltiest(self) -> str:
         """The host or domain most to blame for the first service; else the first host; else the first member."""
@@ -302,7 +337,7 @@ class _Page:
 
     def _warnings(self) -> list[str]:
         said = [f"{name}: {warning}" for name, result in self.results.items() for warning in result.warnings]
-        return list(dict.fromkeys(said))
+        return list(dict.fromkeys([*said, self.left_out] if self.left_out else said))
 
     def show(self, as_json: bool) -> None:
         if as_json:
@@ -328,6 +363,7 @@ class _Page:
             _heading(console, f"what if {self.target} crashes?", words)
             console.print(page.story(self.story))
             console.print(page.story_facts(self.story))
+            _print_requests(console, self.story)
         for why in self.refusals.values():
             console.print(f"\n{why}", style="yellow", markup=False, highlight=False)
         _print_warnings(self._warnings())
@@ -372,6 +408,15 @@ def _show(result: Solution | Sample | Run, as_json: bool) -> None:
             _heading(console, f"who takes {name} down", "")
             console.print(page.blame_bars(figures))
     _print_warnings(result.warnings)
+
+
+def _print_requests(console: Console, run: Run) -> None:
+    from hasim.views import page
+
+    table = page.requests_table(run)
+    if table is not None:
+        _heading(console, "what clients saw", "requests by when they arrived; latencies of those served")
+        console.print(table)
 
 
 def _heading(console: Console, text: str, note: str, first: bool = False) -> None:

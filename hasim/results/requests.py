@@ -8,18 +8,26 @@ follows from the other.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hasim.checks.history import Operation
+from hasim.results.estimate import Estimate
 from hasim.units import human
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_OF_LOGS = ("cut_off", "attempts", "outcomes", "latency", "servers")
+_OF_READS = ("stale", "compared", "stalest_by")
+_LOG_COLUMNS = (
+    *("start_s", "end_s", "requests", "served", "failed", "unknown", "cut_off", "served_share", "goodput_per_s"),
+    *("attempts_per_request", "longest_silence_s", "silence_from_s"),
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,11 @@ class RequestFigures:
     clients that may use any of the answers, from `silence_from_s` on; the ends of the window count as successes.
     `stale` counts the successful reads that missed a write committed before they began, out of `compared`; the
     stalest missed `stalest_by` versions.
+
+    From a request log come also: `cut_off`, the requests that the end of the run left open, which are neither served
+    nor not, and are no part of `requests`; `attempts`, how often clients asked in all; `outcomes`, the count of each
+    outcome by name; `latency`, the mean and quantiles ("mean", "p50", "p90", "p99", "p99.9") in seconds with
+    intervals; `servers`, the share of the served requests that each server answered.
     """
 
     name: str
@@ -46,6 +59,11 @@ class RequestFigures:
     stale: int = 0
     compared: int = 0
     stalest_by: int = 0
+    cut_off: int = 0
+    attempts: int | None = None
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    latency: Mapping[str, Estimate] = field(default_factory=dict)
+    servers: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
@@ -57,9 +75,38 @@ class RequestFigures:
         """Share of the requests that were served; None if there were none. It is no availability in time."""
         return self.served / self.requests if self.requests else None
 
+    @property
+    def goodput_per_s(self) -> float:
+        """Requests of the window that were served, per second of the window."""
+        return self.served / (self.end_s - self.start_s)
+
+    @property
+    def attempts_per_request(self) -> float | None:
+        """How often clients asked for each request, retries and copies included; None if that is not known."""
+        asked = self.requests + self.cut_off
+        return self.attempts / asked if asked and self.attempts is not None else None
+
+    def row(self) -> dict[str, Any]:
+        """Return one flat row of a table: what was counted, then what follows from it; intervals as _low and _high."""
+        if self.attempts is None:
+            found = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OF_LOGS}
+            return found | {"requests": self.requests, "served_share": self.served_share}
+        found = {"name": self.name, **{name: getattr(self, name) for name in _LOG_COLUMNS}}
+        for label, estimate in self.latency.items():
+            found[f"latency_{label}_s"] = estimate.value
+            found[f"latency_{label}_low_s"] = estimate.low
+            found[f"latency_{label}_high_s"] = estimate.high
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data for JSON, without what is unknown."""
-        found = {**asdict(self), "requests": self.requests, "served_share": self.served_share}
+        found = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OF_LOGS}
+        found |= {"requests": self.requests, "served_share": self.served_share}
+        if self.attempts is not None:
+            found = {name: value for name, value in found.items() if name not in _OF_READS}
+            found |= {name: getattr(self, name) for name in _LOG_COLUMNS}
+            found |= {"outcomes": dict(self.outcomes), "servers": dict(self.servers)}
+            found["latency"] = {label: estimate.to_json() for label, estimate in self.latency.items()}
         return {name: value for name, value in found.items() if value is not None}
 
     def to_frame(self) -> pd.DataFrame:
@@ -69,11 +116,15 @@ class RequestFigures:
     def __str__(self) -> str:
         """Say it in one line, with counts: a share of requests alone would hide how few there were."""
         if not self.requests:
-            return f"{self.name}: no requests"
+            return f"{self.name}: no requests" + (f" but {self.cut_off:,} cut off at the end" if self.cut_off else "")
         said = [f"{self.served:,} of {self.requests:,} requests served"]
         said += [
             f"{number:,} {word}" for number, word in ((self.failed, "failed"), (self.unknown, "unknown")) if number
         ]
+        if self.cut_off:
+            said.append(f"{self.cut_off:,} cut off at the end")
+        if self.attempts_per_request is not None and self.attempts_per_request != 1:
+            said.append(f"{self.attempts_per_request:.3g} attempts a request")
         if self.latency_p50_s is not None and self.latency_p99_s is not None:
             said.append(f"served in {human(self.latency_p50_s)} (median), {human(self.latency_p99_s)} (99th centile)")
         said.append(f"longest silence {human(self.longest_silence_s)}")
@@ -136,8 +187,7 @@ def requests_frame(figures: Iterable[RequestFigures]) -> pd.DataFrame:
     """Return a frame with a row for each of the figures, indexed by name; times are in seconds."""
     import pandas as pd
 
-    rows = [{**asdict(each), "requests": each.requests, "served_share": each.served_share} for each in figures]
-    return pd.DataFrame(rows).set_index("name")
+    return pd.DataFrame([each.row() for each in figures]).set_index("name")
 
 
 def silences(

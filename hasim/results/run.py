@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hasim.errors import ModelError, nearest
-from hasim.results import tables
+from hasim.results import request_tables, tables
+from hasim.results.failed_share import requests_of
 from hasim.results.figures import ServiceFigures
 from hasim.results.intervals import (
     few_outages_caution,
@@ -19,8 +20,9 @@ from hasim.results.intervals import (
     unavailability_interval,
     unseen_downtime,
 )
-from hasim.results.request_log import RequestLog
-from hasim.units import YEAR, human, seconds
+from hasim.results.phases import Phase, fault_spans, phases_frame, phases_of
+from hasim.results.request_log import RequestLog, instant
+from hasim.units import YEAR, human
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,9 +90,9 @@ class Run:
         """Return the part of the history between two instants: seconds of the run's clock, or text like "2m".
 
         An outage that reaches over an end is cut there. The figures of the services are made anew from what
-        was down; the trace is kept whole.
+        was down; the trace is kept whole. Of requests, those remain that arrived in that time.
         """
-        start_s, end_s = _instant(start), _instant(end)
+        start_s, end_s = instant(start), instant(end)
         if not self.start_s <= start_s < end_s <= self.end_s:
             lived = f"{human(self.start_s)} to {human(self.end_s)}"
             raise ModelError(f"got {start!r} to {end!r}; a part of this run lies in {lived}, start before end")
@@ -109,7 +111,23 @@ class Run:
             intervals=intervals,
             gaps=gaps,
             warnings=self._warnings_with(intervals),
+            requests=None if self.requests is None else self.requests.between(start_s, end_s),
         )
+
+    def phases(self) -> list[Phase]:
+        """Return the times before, during and after the scripted faults, in order; none if nothing was scripted."""
+        return phases_of(fault_spans(self.trace, self.end_s), self.start_s, self.end_s)
+
+    def request_phases(self, load: str | None = None) -> pd.DataFrame:
+        """Return a frame with a row for each phase of the run, of the requests (of a load) that arrived in it.
+
+        A request that was under way when a fault began counts where it arrived, before.
+        The phases are before, during and after; with faults at several times, during 1, between 1 and so on. Where no
+        fault was scripted the one row is the whole run. Columns as `requests_frame` has them; times in seconds.
+        """
+        log = requests_of(self)
+        whole = [Phase("whole", self.start_s, self.end_s)]
+        return phases_frame(log if load is None else log.of(load=load), self.phases() or whole)
 
     def _warnings_with(self, intervals: dict[str, NDArray[np.float64]]) -> tuple[str, ...]:
         """Exchange the cautions about few outages for those that fit other down intervals."""
@@ -121,18 +139,23 @@ class Run:
         return kept + history_warnings({name: intervals[name] for name in seen})
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data for JSON: the figures and the length, not the trace."""
-        return tables.to_json(self, {"start_s": float(self.start_s), "end_s": float(self.end_s)})
+        """Return plain data for JSON: the figures and the length, not the trace nor each request."""
+        extra: dict[str, Any] = {"start_s": float(self.start_s), "end_s": float(self.end_s)}
+        if self.requests is not None:
+            extra["requests"] = request_tables.to_json(self.requests, self.phases())
+        return tables.to_json(self, extra)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a frame: rows service × quantity, columns value, low, high, level, method."""
         return tables.to_frame(self)
 
     def __str__(self) -> str:
-        return tables.to_text(self, tables.how_made(self.seed, self.horizon_s))
+        requests = [] if self.requests is None else request_tables.to_lines(self.requests, self.phases())
+        return tables.to_text(self, tables.how_made(self.seed, self.horizon_s), requests)
 
     def _repr_html_(self) -> str:
-        return tables.to_html(self, tables.how_made(self.seed, self.horizon_s))
+        requests = "" if self.requests is None else request_tables.to_html(self.requests, self.phases())
+        return tables.to_html(self, tables.how_made(self.seed, self.horizon_s), requests)
 
 
 def figures_of_history(
@@ -195,12 +218,3 @@ def _rows(intervals: ArrayLike) -> NDArray[np.float64]:
 def _clipped(rows: NDArray[np.float64], start_s: float, end_s: float) -> NDArray[np.float64]:
     inside = (rows[:, 1] > start_s) & (rows[:, 0] < end_s)
     return np.clip(rows[inside], start_s, end_s)
-
-
-def _instant(value: float | str) -> float:
-    if not isinstance(value, str):
-        return float(value)
-    try:
-        return seconds(value)
-    except ValueError as error:
-        raise ModelError(str(error)) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hasim.results.estimate import Estimate, plain_number
@@ -69,10 +69,11 @@ def to_frame(result: Result) -> pd.DataFrame:
 # ------------------------------------------------------------------------------------------------- text
 
 
-def to_text(result: Result, how: str) -> str:
-    """Return a line for each service, headed by the cluster and `how` it was obtained; then the warnings."""
+def to_text(result: Result, how: str, more: Sequence[str] = ()) -> str:
+    """Return a line for each service, headed by the cluster and `how` it was obtained; `more` lines; the warnings."""
     lines = [f"{result.cluster} [{', '.join(word for word in (result.engine, how) if word)}]"]
     lines += [f"  {name}: {service_text(figures)}" for name, figures in result.services.items()]
+    lines += [f"  {line}" for line in more]
     lines += [f"  warning: {warning}" for warning in result.warnings]
     return "\n".join(lines)
 
@@ -144,8 +145,8 @@ def _slo(slo: tuple[float, float]) -> str:
 _HEADS = ("service", "availability", "nines", "downtime a year", "outages a year", "mean outage")
 
 
-def to_html(result: Result, how: str) -> str:
-    """Return a small table: a row for each service, each number above its interval; below, the warnings."""
+def to_html(result: Result, how: str, more: str = "") -> str:
+    """Return a small table: a row for each service, each number above its interval; below, `more` and the warnings."""
     columns = list(_HEADS)
     with_slo = any(figures.slo_kept is not None for figures in result.services.values())
     if with_slo:
@@ -156,7 +157,7 @@ def to_html(result: Result, how: str) -> str:
     return (
         f"<table><caption>{html.escape(caption)}</caption>"
         f"<thead><tr>{''.join(f'<th>{head}</th>' for head in columns)}</tr></thead>"
-        f"<tbody>{rows}</tbody></table>" + (f"<ul>{notes}</ul>" if notes else "")
+        f"<tbody>{rows}</tbody></table>{more}" + (f"<ul>{notes}</ul>" if notes else "")
     )
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hasim.results import Estimate, Run, Sample, ServiceFigures, Solution
+from hasim.results.request_tables import HEADS, request_rows
 from hasim.results.tables import nines_text
 from hasim.trace import Fact
 from hasim.units import human, share_text
@@ -30,7 +31,10 @@ LANE_WIDTH = 50
 BLAME_ROWS_MAX = 8
 FACTS_SHOWN_MAX = 16
 _WORDS = {"unavailability": "unavailability", "outages_per_year": "outages a year", "mean_outage_s": "mean outage"}
-_STORY_KINDS = ("fault begun", "fault ended", "failover ended", "service down", "service up", "burst", "window begun")
+_STORY_KINDS = (
+    *("fault begun", "fault ended", "failover ended", "service down", "service up", "burst", "window begun"),
+    *("server down", "server up", "server ejected", "server back", "liveness kill"),
+)
 
 
 def figures_table(result: Result, kept_by: Result | None = None) -> Table:
@@ -112,6 +116,21 @@ def story_facts(run: Run) -> RenderableType:
         table.add_row(f"{fact.at:.2f} s", Text(fact.kind, style=mark), fact.subject, _detail(fact))
     if len(facts) > FACTS_SHOWN_MAX:
         table.add_row("", Text(f"and {len(facts) - FACTS_SHOWN_MAX} more", style="dim"), "", "")
+    return table
+
+
+def requests_table(run: Run) -> Table | None:
+    """What became of the requests of a run: a row for each load and each phase; None where none were played."""
+    if run.requests is None:
+        return None
+    table = _plain_table()
+    table.add_column(HEADS[0])
+    for head in HEADS[1:]:
+        table.add_column(head, justify="right")
+    table.add_column("")
+    for row in request_rows(run.requests, run.phases()):
+        name = Text(f"  {row.name}") if row.is_phase else Text(row.name, style="bold")
+        table.add_row(name, *row.cells, Text(row.faults, style="dim"))
     return table
 
 

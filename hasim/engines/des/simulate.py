@@ -54,6 +54,7 @@ def simulate(
     start: Start = "new",
     *,
     protocols: bool = True,
+    requests: bool = True,
     level: float = 0.95,
     progress: Progress | None = None,
 ) -> Run:
@@ -63,7 +64,8 @@ def simulate(
     somewhere in the long run (`start="steady"`). `seed` makes it repeatable; without one, the run says which
     it drew. Quorums that declare `raft` play it, message by message; without `protocols` their elections are drawn
     from the same law as in the other engines, which is faster. `level` is that of the intervals.
-    Loads, of the model or the scenario, are played request by request (`Run.requests`), unless `protocols` is false.
+    Loads, of the model or the scenario, are played request by request (`Run.requests`), unless `requests` is false, or
+    `protocols` is, which leaves those of the model out too.
     `progress(done, total)`, in simulated seconds, is called now and then. Ctrl-C ends the history where it is, and
     what happened up to then is returned.
     """
@@ -71,8 +73,8 @@ def simulate(
     cluster, faults = scenario.cluster, scenario.faults
     length = _length(over)
     seed = seed_or_fresh(seed)
-    _check(cluster, start, level, protocols)
-    loads = _loads(scenario, length, protocols)
+    _check(cluster, start, level, protocols, requests)
+    loads = _loads(scenario, length, protocols) if requests else ()
     system, holds = _with_holds(cluster) if faults else (compile_system(cluster), {})
     warm_up = _warm_up(system) if start == "steady" else 0.0
     refuse_endless(system, length + warm_up, EVENTS_MAX, "simulate")
@@ -239,7 +241,7 @@ def _length(over: str) -> float:
     return length
 
 
-def _check(cluster: object, start: object, level: object, protocols: object) -> None:
+def _check(cluster: object, start: object, level: object, protocols: object, requests: object) -> None:
     if not isinstance(cluster, Cluster):
         raise ModelError(f"got a {type(cluster).__name__}; simulate takes a Cluster or a Scenario", "model")
     if start not in ("new", "steady"):
@@ -247,5 +249,7 @@ def _check(cluster: object, start: object, level: object, protocols: object) -> 
         raise ModelError(f"got {start!r}; a run starts 'new' or 'steady'{hint}", "start")
     if not isinstance(protocols, bool):
         raise ModelError(f"got {protocols!r}; give True to play protocols, or False to draw elections", "protocols")
+    if not isinstance(requests, bool):
+        raise ModelError(f"got {requests!r}; give True to play the loads, or False to leave them out", "requests")
     if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
         raise ModelError(f"got {level!r}; the level of an interval lies between 0 and 1, like 0.95", "level")

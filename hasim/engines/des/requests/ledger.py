@@ -47,7 +47,7 @@ def refuse_too_many(loads: Sequence[Load], length: float, most: float) -> None:
         raise CannotModel(
             f"{expected:.2g} requests",
             f"each is played and kept, and {most:.0g} of these are the most",
-            "take a shorter `over`, or leave requests out with `protocols=False`",
+            "take a shorter `over`, or leave requests out with `requests=False`",
             "simulate",
         )
 
