@@ -66,16 +66,19 @@ class _Ring:
     def usable(self, backends: Sequence[Backend]) -> None:
         self._usable = {server.index: server for server in backends}
         self._weight = math.fsum(server.weight for server in backends)
-        for server in backends:
-            count = max(1, round(self._points * server.weight))
-            if self._counts.get(server.name) != count:
-                self._counts[server.name] = count
-                self._put(server, count)
+        counts = {server.name: max(1, round(self._points * server.weight)) for server in backends}
+        changed = [server for server in backends if self._counts.get(server.name) != counts[server.name]]
+        if changed:
+            self._counts.update(counts)
+            self._put(changed)
 
-    def _put(self, server: Backend, count: int) -> None:
-        """Put so many points of a server on the ring, in place of those it had."""
-        ring = [pair for pair in zip(self._places, self._owners, strict=True) if pair[1] != server.index]
-        ring += [(_place(f"{server.name}/{point}".encode()), server.index) for point in range(count)]
+    def _put(self, servers: Sequence[Backend]) -> None:
+        """Put the points of some servers on the ring, in place of those they had."""
+        anew = {server.index for server in servers}
+        ring = [pair for pair in zip(self._places, self._owners, strict=True) if pair[1] not in anew]
+        for server in servers:
+            points = range(self._counts[server.name])
+            ring += [(_place(f"{server.name}/{point}".encode()), server.index) for point in points]
         ring.sort()
         self._places = [place for place, _ in ring]
         self._owners = [owner for _, owner in ring]
