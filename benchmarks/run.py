@@ -1,7 +1,8 @@
 """Component events for each second of CPU time: `estimate` beside its peers and beside the random numbers alone.
 
-    python benchmarks/run.py            # everything; peers from PyPI go into .venv-bench
-    python benchmarks/run.py --no-peers # only what is installed already
+    python benchmarks/run.py                 # everything; peers from PyPI go into .venv-bench
+    python benchmarks/run.py --no-peers      # only what is installed already
+    python benchmarks/run.py --only requests # the request path alone (requests_speed.py); `units` leaves it out
 
 An event is a failure or a repair of one unit. Every engine is credited with the exact rate of events times the time
 it simulated, so none gains by counting. All take turns for several rounds, and the fastest round of each counts, in
@@ -23,6 +24,7 @@ from time import process_time
 
 import heap_loop
 import numpy as np
+import requests_speed
 import simpy_peer
 from problems import PROBLEMS, Problem
 
@@ -158,7 +160,16 @@ def table(problem: Problem, engines: list[Engine]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--no-peers", action="store_true", help="leave out the programs from PyPI")
-    with_peers = not parser.parse_args().no_peers and install_peers()
+    parser.add_argument("--only", choices=("units", "requests"), help="one of the two halves")
+    given = parser.parse_args()
+    if given.only != "requests":
+        measure_units(not given.no_peers and install_peers())
+    if given.only != "units":
+        requests_speed.measure(not given.no_peers)
+
+
+def measure_units(with_peers: bool) -> None:
+    """Play the problems of failures and repairs and print a table for each."""
     for problem in PROBLEMS:
         engines = [random_numbers(problem), *ours(problem), *bare(problem)]
         for seed in range(ROUNDS):
