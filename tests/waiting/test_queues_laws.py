@@ -37,9 +37,7 @@ def erlang_c(servers: int, offered: float) -> float:
 
 
 # The nearer to saturation, the longer the memory, and the more requests it takes until the bound can tell.
-@pytest.mark.parametrize(
-    ("servers", "load", "count"), [(1, 0.8, 1e6), (2, 0.8, 1e6), (10, 0.8, 1e6), (100, 0.95, 3e6)]
-)
+@pytest.mark.parametrize(("servers", "load", "count"), [(1, 0.8, 1e6), (2, 0.8, 1e6), (10, 0.8, 1e6), (100, 0.95, 3e6)])
 def test_poisson_requests_with_exponential_work_wait_as_erlang_said(servers: int, load: float, count: float) -> None:
     rng = np.random.default_rng(servers)
     arrivals = poisson_arrivals(load * servers, rng, 0, count / (load * servers))

@@ -74,14 +74,20 @@ class Arrivals(Declared, ABC):
         """Yield (from, to, requests per second) from `start` to `end` (which may be infinite), without gaps."""
 
     def blocks(self, rng: np.random.Generator, start: float, end: float) -> Iterator[Array]:
-        """Yield the arrivals in ascending order, an array at a time; some may be empty."""
-        for low, high, rate in self.segments(start, end):
+        """Yield the arrivals in ascending order, an array at a time; some may be empty.
+
+        Where the pieces end that are drawn at once does not depend on `end`: a longer run begins as the shorter one.
+        """
+        for low, high, rate in self.segments(start, math.inf):
+            if low >= end:
+                return
             if rate <= 0:
                 continue
             at, piece = low, BLOCK / rate
-            while at < high:
+            while at < min(high, end):
                 upto = min(at + piece, high)
-                yield np.sort(rng.uniform(at, upto, rng.poisson(rate * (upto - at))))
+                block = np.sort(rng.uniform(at, upto, rng.poisson(rate * (upto - at))))
+                yield block if upto <= end else block[block < end]
                 at = upto
 
     def mean_rate(self, start: float, end: float) -> float:

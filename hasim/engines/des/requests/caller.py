@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hasim.balancing.draws import uniforms
 from hasim.engines.des.requests.deadlines import Patience
-from hasim.engines.des.requests.exchange import Call, Exchange
+from hasim.engines.des.requests.exchange import COPY, FIRST, RETRY, Call, Exchange
 from hasim.engines.des.requests.notes import RequestNotes
 from hasim.model.demand import Clients, Load
 from hasim.results.outcomes import BAD_GATEWAY, ERROR, FAILURES, NOT_SENT, OK, RESET, TIMEOUT, UNANSWERED
@@ -33,6 +33,7 @@ class Client:
         "fresh_until",
         "hedging",
         "number",
+        "peer",
         "throttle",
         "unheard",
     )
@@ -46,6 +47,7 @@ class Client:
         self.hedging: HedgeMeter | None = None if clients.hedge is None else clients.hedge.start()
         self.connection: Backend | None = None  # where a sticky connection leads
         self.unheard = inf  # since when nothing was heard on it though something was asked
+        self.peer = -1  # where it leads if no balancer is between
         self.address = -1  # where the name led when it was last looked up
         self.fresh_until = -inf
 
@@ -79,7 +81,8 @@ class Caller:
         self.broken_code = BAD_GATEWAY if clients.connections == "each" and front.speaks else RESET
         self._only = self.clients[0] if clients.count == 1 else None
         self._count = clients.count
-        self._chance = uniforms(streams[f"{load.name}/clients"])
+        self._chance = uniforms(streams[f"{load.name}/clients"])  # who asks for what
+        self._luck = uniforms(streams[f"{load.name}/waits"])  # what they do about failure
         self._writes = load.writes
         self._forward = front.forward_sticky if clients.connections == "sticky" else front.forward
         self._retry = clients.retry
@@ -89,6 +92,11 @@ class Caller:
         self._rings = (self._ask_again,)
         self._timeouts = (
             None if clients.timeout is None else Patience[Exchange](env, clients.timeout, self._waited_too_long)
+        )
+        self._silences = (
+            Patience[Exchange](env, clients.dead_after, self._nothing_heard)
+            if clients.connections == "sticky"
+            else None
         )
         self._deadlines = None if clients.deadline is None else Patience[Call](env, clients.deadline, self._gave_up)
         self._hedging = None if clients.hedge is None else Patience[Call](env, clients.hedge.after, self._slow)
@@ -109,23 +117,27 @@ class Caller:
         if client.hedging is not None and self._hedging is not None:
             client.hedging.asked(now)
             self._hedging.add(call)
-        self._send(call)
+        self._send(call, FIRST)
 
-    def _send(self, call: Call) -> None:
+    def _send(self, call: Call, kind: int) -> None:
         if self._guarded and not self._may_send(call.client):
+            if call.client.budget is not None:
+                call.client.budget.ended(self.env._now, retry=kind == RETRY)
             if not call.live:
                 self._finish(call, NOT_SENT)
             return
         call.attempts += 1
         call.live += 1
-        call.latest = exchange = Exchange(self, call)
+        call.latest = exchange = Exchange(self, call, kind)
         if self._timeouts is not None:
             self._timeouts.add(exchange)
+        if self._silences is not None:
+            self._silences.add(exchange)
         self._forward(exchange)
 
     def _may_send(self, client: Client) -> bool:
         now = self.env._now
-        if client.throttle is not None and not client.throttle.may_send(self._chance(), now):
+        if client.throttle is not None and not client.throttle.may_send(self._luck(), now):
             return False
         return client.breaker is None or client.breaker.may_send(now)
 
@@ -139,7 +151,7 @@ class Caller:
             if not call.over:
                 self._finish(call, code)
             return
-        self._learn(call, code)
+        self._learn(exchange, code)
         if call.over:
             return
         if code == OK:
@@ -150,28 +162,24 @@ class Caller:
         else:
             self._failed(call, code)
 
-    def _learn(self, call: Call, code: int) -> None:
+    def _learn(self, exchange: Exchange, code: int) -> None:
         """Tell the client's meters how an attempt went."""
-        client, now = call.client, self.env._now
+        client, now = exchange.call.client, self.env._now
         if client.breaker is not None:
             client.breaker.answered(code == OK, now)
         if client.throttle is not None:
             client.throttle.answered(code in (OK, ERROR), now)
-        if client.budget is not None:
-            client.budget.ended(now, retry=bool(call.retried_after))
+        if client.budget is not None and exchange.kind != COPY:
+            client.budget.ended(now, retry=exchange.kind == RETRY)
 
     def _failed(self, call: Call, code: int) -> None:
         call.live -= 1
         client, retry, why, now = call.client, self._retry, FAILURES[code], self.env._now
-        if (
-            retry is not None
-            and why is not None
-            and retry.wants(why, call.attempts - call.copies)
-            and (client.budget is None or client.budget.may_retry(why, now))
-        ):
-            call.delay = delay = retry.delay(call.attempts - call.copies, call.delay, self._chance())
-            if now + delay < call.deadline:
-                call.retried_after = why
+        if retry is not None and why is not None and retry.wants(why, call.attempts - call.copies):
+            delay = retry.delay(call.attempts - call.copies, call.delay, self._luck())
+            in_time = now + delay < call.deadline  # else there is nothing to pay for
+            if in_time and (client.budget is None or client.budget.may_retry(why, now)):
+                call.delay, call.retried_after = delay, why
                 call.live += 1  # the attempt to come
                 self.env.push((now + delay, 1, self.env.number(), _Again(call, self._rings)))  # type: ignore[arg-type]
                 return
@@ -182,16 +190,34 @@ class Caller:
         call = again.call
         call.live -= 1
         if not call.over:
-            self._send(call)
+            self._send(call, RETRY)
+        elif call.client.budget is not None:
+            call.client.budget.ended(self.env._now, retry=True)
 
     def _waited_too_long(self, exchange: Exchange) -> None:
         self.heard(exchange, TIMEOUT)
 
     def _gave_up(self, call: Call) -> None:
         """The deadline of the whole call has passed."""
-        if call.latest is not None:
-            call.latest.over = True
+        latest = call.latest
+        if latest is not None and not latest.over:
+            latest.over = True
+            self._learn(latest, TIMEOUT)
         self._finish(call, TIMEOUT)
+
+    def _nothing_heard(self, exchange: Exchange) -> None:
+        """Nothing has come over a sticky connection for so long that the client asks whether anybody is there."""
+        assert self._silences is not None
+        if not self.front.gives_up(exchange):
+            self._silences.add(exchange)
+            return
+        beside = [
+            other
+            for other in self._silences.waiting()
+            if other.call.client is exchange.call.client and other.backend is exchange.backend
+        ]
+        for other in (exchange, *beside):
+            self.heard(other, RESET)
 
     def _slow(self, call: Call) -> None:
         """Nothing heard for a while: ask somebody else too, if that is within bounds."""
@@ -199,19 +225,24 @@ class Caller:
         assert hedging is not None and self._hedging is not None
         if not hedging.may_copy(call.copies, self.env._now):
             return
+        if self._guarded and not self._may_send(call.client):
+            return
         first = call.latest
         call.copies += 1
         call.attempts += 1
         call.live += 1
-        call.latest = exchange = Exchange(self, call)
+        call.latest = exchange = Exchange(self, call, COPY)
         exchange.avoid = None if first is None else first.backend
         if self._timeouts is not None:
             self._timeouts.add(exchange)
+        if self._silences is not None:
+            self._silences.add(exchange)
         self._hedging.add(call)
         self._forward(exchange)
 
     def _finish(self, call: Call, code: int) -> None:
         call.over = True
+        call.latest = None  # it points back: without this ring the memory is freed at once, with no collector
         del self.under_way[call]
         self.notes.write(call, self.env._now, code)
         if self.then is not None:

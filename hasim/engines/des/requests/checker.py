@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hasim.balancing.draws import uniforms
 from hasim.engines.des.requests.front import Front
-from hasim.engines.des.requests.links import LOST, Links
+from hasim.engines.des.requests.links import CLEAR, Links
 from hasim.engines.des.requests.replica import OPEN, REFUSES, Replica
 from hasim.engines.des.requests.ticking import Ticking
+from hasim.engines.des.world.alarm import Alarm
 from hasim.machine import Announce, Received, Started, Unlinked
 from hasim.protocols.health import Check, HealthCheck, Ping, Pong
 from hasim.streams import Streams
@@ -36,28 +38,47 @@ class Checker:
         self._ticking = Ticking(env, self._machine, chance, self._ping, self._say)
 
     def start(self) -> None:
-        """Begin at a random moment of the first interval, with a server that has been up for long."""
-        self._machine.health = self._machine.check.full if self._machine.up else 0
+        """Begin at a random moment of the first interval, with a server that has been up, or down, for long.
+
+        A check that begins with servers down (`initial`) begins so here.
+        """
+        machine, replica = self._machine, self._replica
+        if machine.up:
+            machine.health = machine.check.full if replica.contact == OPEN and replica.ready else 0
+        if not machine.up:
+            self._front.mark(replica.index, False, "at the start")
         self._ticking.hear(Started())
 
     def _ping(self, ping: Ping) -> None:
-        replica, links = self._replica, self._links
-        if links.rules and links.judge(self._front.name, replica.name) == LOST:
-            return
+        self._travel(self._front.name, self._replica.name, lambda: self._meet(ping))
+
+    def _meet(self, ping: Ping) -> None:
+        replica = self._replica
         if replica.contact == REFUSES:
-            self._ticking.hear(Unlinked(replica.name))
+            self._broken(ping)
         elif replica.contact == OPEN:
             replica.check(lambda lives: self._answer(ping, lives))
 
     def _answer(self, ping: Ping, lives: bool) -> None:
         replica = self._replica
         if not lives:
-            self._ticking.hear(Unlinked(replica.name))
-            return
-        if self._links.rules and self._links.judge(replica.name, self._front.name) == LOST:
+            self._broken(ping)
             return
         ready = replica.ready
-        self._ticking.hear(Received(replica.name, Pong(ping.n, ready, "" if ready else "not ready")))
+        pong = Received(replica.name, Pong(ping.n, ready, "" if ready else "not ready"))
+        self._travel(replica.name, self._front.name, lambda: self._ticking.hear(pong))
+
+    def _broken(self, ping: Ping) -> None:
+        if ping.n == self._machine.sent:  # a check that was given up says nothing of the next one
+            self._ticking.hear(Unlinked(self._replica.name))
+
+    def _travel(self, src: str, dst: str, arrive: Callable[[], None]) -> None:
+        """Let a message arrive: at once, after what a slow link adds, or never."""
+        delay = self._links.judge(src, dst) if self._links.rules else CLEAR
+        if delay > CLEAR:
+            Alarm(self._env, self._env._now + delay, arrive)
+        elif delay == CLEAR:
+            arrive()
 
     def _say(self, said: Announce) -> None:
         detail = said.detail

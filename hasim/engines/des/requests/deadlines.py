@@ -40,11 +40,21 @@ class Deadlines(Generic[T]):
 
     def add(self, item: T) -> None:
         """Wait for this item as it stands."""
+        queue = self._queue
+        while queue:  # what is done is let go here, else it would stay in memory for the whole timeout
+            _, first, stamp = queue[0]
+            if first.stamp == stamp:
+                break
+            queue.popleft()
         at = self._env._now + self.after
-        self._queue.append((at, item, item.stamp))
+        queue.append((at, item, item.stamp))
         if not self._armed:
             self._armed = True
             self._env.schedule_at(self._event, at)
+
+    def waiting(self) -> list[T]:
+        """All that is still waited for, the longest waiting first."""
+        return [item for _, item, stamp in self._queue if item.stamp == stamp]
 
     def _ring(self, _: Event) -> None:
         queue, now = self._queue, self._env._now
@@ -85,11 +95,18 @@ class Patience(Generic[E]):
 
     def add(self, item: E) -> None:
         """Wait for this item."""
+        queue = self._queue
+        while queue and queue[0][1].over:  # as above
+            queue.popleft()
         at = self._env._now + self.after
-        self._queue.append((at, item))
+        queue.append((at, item))
         if not self._armed:
             self._armed = True
             self._env.schedule_at(self._event, at)
+
+    def waiting(self) -> list[E]:
+        """All that is still waited for, the longest waiting first."""
+        return [item for _, item in self._queue if not item.over]
 
     def _ring(self, _: Event) -> None:
         queue, now = self._queue, self._env._now

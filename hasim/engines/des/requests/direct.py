@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
+from hasim.balancing import Backend
 from hasim.balancing.draws import uniforms
 from hasim.engines.des.requests.exchange import Exchange
 from hasim.engines.des.requests.replica import OPEN, REFUSES, Replica
@@ -24,6 +26,7 @@ class Direct:
 
     A lookup gives one of the addresses in the answer, each with the same chance. An answer leaves out servers
     that have been down for longer than its delay, if it is of that kind; an empty one is answered as if it were not.
+    A sticky connection stays where it is until it breaks, whatever the name says meanwhile.
     """
 
     def __init__(
@@ -32,12 +35,17 @@ class Direct:
         self.env = env
         self.name = name
         self.replicas = list(replicas)
+        self._backends = [Backend(replica.name, i) for i, replica in enumerate(replicas)]
         self._dns = dns
         self._chance = uniforms(streams[f"{name}/addresses"])
+        self._goaway = uniforms(streams[f"{name}/goaway"])
         self._listed = [True] * len(self.replicas)
+        self._connected: list[dict[Client, None]] = [{} for _ in self.replicas]
+        for replica in self.replicas:
+            replica.watchers.append(partial(self._leaving, replica))
         if dns is not None and dns.healthy_only:
             for replica in self.replicas:
-                replica.watchers.append(lambda replica=replica: self._news(replica))  # type: ignore[misc]
+                replica.watchers.append(partial(self._news, replica))
 
     speaks = False
     """Nobody stands between the client and a server that breaks off."""
@@ -45,26 +53,63 @@ class Direct:
     def forward(self, exchange: Exchange) -> None:
         """Send to the address that the client holds."""
         client = exchange.call.client
-        self._send(exchange, self._any() if self._dns is None else self._lookup(client))
+        self._send(exchange, self._any(exchange.avoid) if self._dns is None else self._lookup(client))
 
     def forward_sticky(self, exchange: Exchange) -> None:
         """Send over the client's one connection, opened anew where it last broke."""
-        client = exchange.call.client
-        if client.address < 0 or self._dns is not None:
-            client.address = self._any() if self._dns is None else self._lookup(client)
-        self._send(exchange, client.address)
+        client, now = exchange.call.client, self.env._now
+        if client.peer >= 0 and now - client.unheard > exchange.caller.load.clients.dead_after:
+            if self._reaches(client.peer):  # it is only slow
+                client.unheard = now
+            else:
+                self._disconnect(client)
+        if client.peer < 0:
+            client.peer = self._any() if self._dns is None else self._lookup(client)
+            self._connected[client.peer][client] = None
+        if client.unheard == inf:
+            client.unheard = now
+        self._send(exchange, client.peer)
+
+    def gives_up(self, exchange: Exchange) -> bool:
+        """Whether the connection of an exchange that was never answered leads nowhere; then it is closed."""
+        client, backend = exchange.call.client, exchange.backend
+        assert backend is not None
+        if self._reaches(backend.index):
+            return False
+        if client.peer == backend.index:
+            self._disconnect(client)
+        return True
+
+    def _reaches(self, index: int) -> bool:
+        replica = self.replicas[index]
+        return replica.contact == OPEN and not replica.frozen
+
+    def _disconnect(self, client: Client) -> None:
+        if client.peer >= 0:
+            del self._connected[client.peer][client]
+        client.peer, client.unheard = -1, inf
+
+    def _leaving(self, replica: Replica) -> None:
+        if replica.closing or (not replica.running and replica.powered):
+            for client in list(self._connected[replica.index]):
+                self._disconnect(client)
 
     def _send(self, exchange: Exchange, index: int) -> None:
+        exchange.backend = self._backends[index]
         exchange.call.server = index
         replica = self.replicas[index]
         if replica.contact == OPEN:
             replica.take(exchange)
         elif replica.contact == REFUSES:
-            self._leave(exchange.call.client)
+            self._disconnect(exchange.call.client)
             exchange.caller.heard(exchange, REFUSED)
 
-    def _any(self) -> int:
-        return int(self._chance() * len(self.replicas))
+    def _any(self, avoid: Backend | None = None) -> int:
+        count = len(self.replicas)
+        if avoid is None or count == 1:
+            return int(self._chance() * count)
+        other = int(self._chance() * (count - 1))
+        return other + (other >= avoid.index)
 
     def _lookup(self, client: Client) -> int:
         """The address the client holds, looked up again if its answer is too old."""
@@ -78,10 +123,6 @@ class Direct:
             client.fresh_until = inf if ttl is None else now + ttl * (self._chance() if first else 1.0)
         return client.address
 
-    def _leave(self, client: Client) -> None:
-        if self._dns is None:
-            client.address = -1
-
     def _news(self, replica: Replica) -> None:
         assert self._dns is not None
         ready = replica.ready and replica.contact == OPEN
@@ -94,9 +135,20 @@ class Direct:
     def answered(self, exchange: Exchange, code: int) -> None:
         """A server has answered."""
         exchange.job = None
+        client, index = exchange.call.client, self._index(exchange)
+        exchange.call.server = index
+        if client.peer == index:
+            client.unheard = inf
+            chance = self.replicas[index].serving.goaway_chance
+            if chance and self._goaway() < chance:
+                self._disconnect(client)
         exchange.caller.heard(exchange, code)
 
     def broken(self, exchange: Exchange) -> None:
         """The connection broke under the request."""
-        self._leave(exchange.call.client)
+        exchange.call.server = self._index(exchange)
         exchange.caller.heard(exchange, exchange.caller.broken_code)
+
+    def _index(self, exchange: Exchange) -> int:
+        assert exchange.backend is not None
+        return exchange.backend.index

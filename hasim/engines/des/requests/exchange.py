@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 Rings = tuple[Any]
 
+FIRST, RETRY, COPY = range(3)
+"""Why an exchange was sent: because somebody asked, because the one before failed, or because it was slow."""
+
 
 class Call:
     """What a client wants, with all its attempts; `over` once it has its answer, or has given up."""
@@ -44,11 +47,12 @@ class Exchange:
     that a timer which was set for an earlier one knows that it is void.
     """
 
-    __slots__ = ("avoid", "backend", "call", "caller", "front", "job", "over", "stamp", "tries")
+    __slots__ = ("avoid", "backend", "call", "caller", "front", "job", "kind", "over", "stamp", "tries")
 
-    def __init__(self, caller: Caller, call: Call) -> None:
+    def __init__(self, caller: Caller, call: Call, kind: int = FIRST) -> None:
         self.caller = caller
         self.call = call
+        self.kind = kind
         self.front: Front | Direct = caller.front
         self.backend: Backend | None = None  # while it weighs on a server
         self.avoid: Backend | None = None

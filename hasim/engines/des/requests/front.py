@@ -75,7 +75,6 @@ class Front:
         self._wake: Alarm | None = None
         self._wake_at = inf
         self._queue: deque[Exchange] = deque()
-        self._held: dict[Exchange, None] = {}  # only where a takeover or a mark can end them early
         self._connecting: Deadlines[Exchange] = Deadlines(env, part.connect_timeout, self._not_answered)
         self._serving: Deadlines[Exchange] = Deadlines(env, part.server_timeout, self._not_served)
         waits = part.connect_timeout if part.queue_timeout is None else part.queue_timeout
@@ -83,6 +82,8 @@ class Front:
         self._turn_around = Deadlines(env, min(part.connect_timeout, TURN_AROUND), self._connect)
         self._connected: list[dict[Client, None]] = [{} for _ in self.backends]
         self._rises = [0] * count  # numbers the times each server came back, for slow start
+        self.retried = 0  # attempts after the first on the same server, as HAProxy counts them (wretr)
+        self.redispatched = 0  # and elsewhere (wredis)
 
     speaks = True
     """A balancer answers for a server that broke off."""
@@ -150,12 +151,15 @@ class Front:
         # With only one server in use HAProxy stays with it (src/backend.c, back_handle_st_cer).
         if self.part.redispatch and any(other is not backend for other in self.usable):
             self._elsewhere(exchange)
-        elif why == "refused":
+            return
+        self.retried += 1
+        if why == "refused":
             self._turn_around.add(exchange)
         else:
             self._connect(exchange)
 
     def _elsewhere(self, exchange: Exchange) -> None:
+        self.redispatched += 1
         exchange.avoid = exchange.backend
         self._let_go(exchange)
         self._dispatch(exchange)
@@ -176,10 +180,19 @@ class Front:
         backend = exchange.backend
         if backend is None:
             return
-        if self._links.rules and self._links.judge(self.replicas[backend.index].name, self.name) == LOST:
-            exchange.job = None
-            return  # the answer is lost, and the server timeout will tell
         exchange.job = None
+        if self._links.rules:
+            extra = self._links.judge(self.replicas[backend.index].name, self.name)
+            if extra == LOST:
+                return  # the server timeout will tell
+            if extra > CLEAR:
+                self._links.answer_later(extra, exchange, lambda: self._has_answer(exchange, code))
+                return
+        self._has_answer(exchange, code)
+
+    def _has_answer(self, exchange: Exchange, code: int) -> None:
+        backend = exchange.backend
+        assert backend is not None
         backend.active -= 1
         exchange.backend = None
         exchange.stamp += 1
@@ -193,6 +206,7 @@ class Front:
         if self._detector is not None:
             self._turn(self._detector.answered(backend.index, FAILURES[code], self.env._now))
         if code != OK and FAILURES[code] == "5xx" and self._again("5xx", exchange):
+            self.redispatched += 1
             exchange.avoid = backend
             self._dispatch(exchange)
             return
@@ -259,7 +273,10 @@ class Front:
             return
         client, now = exchange.call.client, self.env._now
         if client.connection is not None and now - client.unheard > exchange.caller.load.clients.dead_after:
-            self.disconnect(client)
+            if self._reaches(client.connection):  # it is only slow
+                client.unheard = now
+            else:
+                self.disconnect(client)
         if client.connection is None and not self.connect(client):
             self._end(exchange, UNAVAILABLE)
             return
@@ -271,9 +288,31 @@ class Front:
         backend.active += 1
         self._serving.add(exchange)
         replica = self.replicas[backend.index]
-        lost = self._links.rules and self._links.judge(self.name, replica.name) == LOST
-        if replica.contact == OPEN and not lost:
+        extra = self._links.judge(self.name, replica.name) if self._links.rules else CLEAR
+        if extra > CLEAR:
+            self._links.later(extra, exchange, replica)
+        elif extra == CLEAR and replica.contact == OPEN:
             replica.take(exchange)
+
+    def gives_up(self, exchange: Exchange) -> bool:
+        """Whether the connection of an exchange that was never answered leads nowhere; then it is closed."""
+        client, backend = exchange.call.client, exchange.backend
+        if backend is not None and self._reaches(backend):
+            return False
+        if client.connection is not None and client.connection is backend:
+            self.disconnect(client)
+        return True
+
+    def _reaches(self, backend: Backend) -> bool:
+        """Whether a server answers pings on its connections."""
+        replica = self.replicas[backend.index]
+        return replica.contact == OPEN and not replica.frozen and self._clear(backend)
+
+    def _clear(self, backend: Backend) -> bool:
+        """Whether messages reach a server, and come back."""
+        links, name = self._links, backend.name
+        ways = ((self.name, name), (name, self.name)) if links.rules else ()
+        return all(links.judge(src, dst) != LOST for src, dst in ways)
 
     def connect(self, client: Client) -> bool:
         """Open a client's connection to a server that accepts it; it weighs on the server while it lasts."""
@@ -282,7 +321,7 @@ class Front:
             if not self.usable:
                 return False
             backend = self._choose(client.number, avoid)
-            if self.replicas[backend.index].contact == OPEN:
+            if self.replicas[backend.index].contact == OPEN and self._clear(backend):
                 backend.active += 1
                 client.connection, client.unheard = backend, inf
                 self._connected[backend.index][client] = None
@@ -324,9 +363,8 @@ class Front:
         self._pump()
 
     def _close_all(self, index: int) -> None:
-        replica = self.replicas[index]
-        for exchange in replica.exchanges():
-            if exchange.front is self:
+        for exchange in self._serving.waiting():
+            if exchange.backend is not None and exchange.backend.index == index:
                 self._failed(exchange, "reset", RESET)
 
     def drain(self, index: int, allowed: bool) -> None:
@@ -357,6 +395,9 @@ class Front:
     def _woken(self) -> None:
         assert self._detector is not None
         self._wake = None
+        if self._wake_at < self._detector.wake_at:  # failures since then have put it off
+            self._set_wake()
+            return
         self._turn(self._detector.wake(self.env._now))
         self._pump()
 
@@ -401,12 +442,14 @@ class Front:
             return
         self.alive = alive
         if not alive:
-            for replica in self.replicas:
-                for exchange in replica.exchanges():
-                    if exchange.front is self:
-                        self._forget(exchange)
             while self._queue:
                 self._queue.popleft().stamp += 1
+            for held in (self._serving, self._connecting, self._turn_around):
+                for exchange in held.waiting():
+                    self._forget(exchange)
+            for clients in self._connected:
+                for client in list(clients):
+                    self.disconnect(client)
 
     def _forget(self, exchange: Exchange) -> None:
         """Nobody is left to pass the answer on; the client hears nothing."""

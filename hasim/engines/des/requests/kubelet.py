@@ -38,6 +38,8 @@ class Kubelet:
     def start(self) -> None:
         """Begin to probe."""
         self._ticking.hear(Started())
+        if not self._replica.running:
+            self._ticking.hear(Proposed(ContainerDied()))
 
     def _ping(self, ping: Ping) -> None:
         replica = self._replica

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hasim.engines.des.requests.exchange import Exchange
@@ -55,5 +56,15 @@ class Links:
         def arrive() -> None:
             if exchange.stamp == stamp and replica.contact == OPEN:
                 replica.take(exchange)
+
+        Alarm(self.env, self.env._now + delay, arrive)
+
+    def answer_later(self, delay: float, exchange: Exchange, hear: Callable[[], None]) -> None:
+        """Let an answer arrive after a delay, if it is still waited for."""
+        stamp = exchange.stamp
+
+        def arrive() -> None:
+            if exchange.stamp == stamp:
+                hear()
 
         Alarm(self.env, self.env._now + delay, arrive)

@@ -45,7 +45,8 @@ class Replica:
         self.running = True
         self.closing = False  # a graceful stop: what is there is finished
         self.unready = 0  # reasons for which checks fail, by whoever holds them
-        self.error_share = 0.0
+        self._error_share = 0.0
+        self._spared: dict[Job, None] = {}  # begun before that share was set
         self.needs_up = True
         self.started_at = -inf
         self.standing = True  # whether anything keeps the process from being started
@@ -125,7 +126,7 @@ class Replica:
         exchange = job.exchange
         if exchange is not None:
             code = job.code
-            if self.error_share and code == OK and self._chance.random() < self.error_share:
+            if self._error_share and code == OK and job not in self._spared and self._errs():
                 code = ERROR
             exchange.front.answered(exchange, code)
         if self.closing:
@@ -155,7 +156,11 @@ class Replica:
                 return
 
     def _work(self, job: Job, lasting: float) -> None:
-        job.finish = self.env._now + lasting * self._slowness()
+        lasting *= self._slowness()
+        if self._frozen:
+            self._left[job], job.finish, job.parked = lasting, inf, True
+            return
+        job.finish = self.env._now + lasting
         self.env.push((job.finish, 1, self.env.number(), job))  # type: ignore[arg-type]
 
     def _expired(self, job: Job) -> bool:
@@ -164,9 +169,8 @@ class Replica:
 
     def _shed(self, job: Job) -> None:
         if self._sheds is _NEVER:
-            exchange = job.exchange
-            assert exchange is not None
-            exchange.front.answered(exchange, SHED)
+            if job.exchange is not None:
+                job.exchange.front.answered(job.exchange, SHED)
         else:
             job.code = SHED
             self._shedding.append(job)
@@ -218,6 +222,8 @@ class Replica:
 
     def freeze(self) -> int:
         """Stop all work, connections stay; return the number of the process, which `thaw` wants to see."""
+        if not self.running:
+            return -1  # the next process begins free
         self._frozen += 1
         if self._frozen == 1:
             now = self.env._now
@@ -246,6 +252,8 @@ class Replica:
                 self._shed(self._waiting.pop())
             self._next()
             self._answer_checks()
+            if self.closing:
+                self._leave_if_idle()
 
     def check(self, answer: Callable[[bool], None]) -> None:
         """A health check over an open connection: answered at once, or when the process thaws (False: it died)."""
@@ -258,6 +266,23 @@ class Replica:
         checks, self._checks = self._checks, []
         for answer in checks:
             answer(self.running)
+
+    @property
+    def error_share(self) -> float:
+        """Which share of answers are errors; what is being served when that changes keeps to the old one."""
+        return self._error_share
+
+    @error_share.setter
+    def error_share(self, share: float) -> None:
+        if self._error_share:
+            for job in self._jobs:
+                if job.code == OK and job not in self._spared and self._errs():
+                    job.code = ERROR
+        self._spared = dict.fromkeys(self._jobs)
+        self._error_share = share
+
+    def _errs(self) -> bool:
+        return bool(self._chance.random() < self._error_share)
 
     def slow_down(self, factor: float) -> None:
         """Let what begins from now on take so many times as long; 1/factor undoes it."""
@@ -280,11 +305,12 @@ class Replica:
         """The host has power again; who connects is refused until the process listens."""
         self.powered = True
         self._look()
+        self._tell()
 
     def start(self) -> None:
         """Start the process, on a host that has power; it listens once it has started up."""
         self.powered = True
-        if self.closing:
+        if self._kill is not None:
             self._die(heard=True)  # the new process does not wait for the old one
         if self.running or self._boot is not None:
             return
@@ -303,26 +329,29 @@ class Replica:
 
     def stop(self) -> None:
         """Stop gracefully: checks fail, then the listener closes, then it exits once it is idle, or is killed."""
-        if not self.running or self.closing or self._kill is not None:
+        if self._boot is not None:
+            self._die(heard=True)
+        if not self.running or self._kill is not None:
             return
         self.unready += 1
         self._tell()
         now = self.env._now
         self._kill = Alarm(self.env, now + self.serving.grace, self._killed)
         if self.serving.shutdown_delay:
-            Alarm(self.env, now + self.serving.shutdown_delay, self._close)
+            process = self._process
+            Alarm(self.env, now + self.serving.shutdown_delay, lambda: self._close(process))
         else:
-            self._close()
+            self._close(self._process)
 
-    def _close(self) -> None:
-        if self._kill is not None:
+    def _close(self, process: int) -> None:
+        if process == self._process:
             self.closing = True
             self._look()
             self._tell()
             self._leave_if_idle()
 
     def _leave_if_idle(self) -> None:
-        if not self._jobs and not self._waiting and not self._shedding:
+        if not (self._frozen or self._jobs or self._waiting or self._shedding):
             self._die(heard=True)
 
     def _killed(self) -> None:

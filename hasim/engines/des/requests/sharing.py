@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +36,17 @@ class SharingReplica(Replica):
         self._numbers = 0
 
     def take(self, exchange: Exchange) -> None:
-        if len(self._jobs) >= self._limit:
-            exchange.front.answered(exchange, SHED)
-            return
         job = exchange.job = Job(exchange, self._rings)
-        self._start(job)
+        if self._frozen:  # the kernel has it, until the process looks
+            self._waiting.append(job)
+        else:
+            self._enter(job)
+
+    def _enter(self, job: Job) -> None:
+        if len(self._jobs) < self._limit:
+            self._start(job)
+        elif job.exchange is not None:
+            job.exchange.front.answered(job.exchange, SHED)
 
     def _start(self, job: Job) -> None:
         self._jobs[job] = None
@@ -65,8 +72,8 @@ class SharingReplica(Replica):
             heapq.heappop(self._heap)
         working = len(self._jobs) - len(self._blocked)
         self._speed = 0.0 if self._frozen or not working else min(1.0, self.slots / working)
+        self._beat += 1  # whatever was due is due at another time now, or not at all
         if self._heap and self._speed:
-            self._beat += 1
             finish = self._heap[0][0]
             at = self._at + max(0.0, finish - self._clock) / self._speed
             bell = _Bell(self._ring_out, self._beat)
@@ -83,6 +90,8 @@ class SharingReplica(Replica):
         self._set_pace()
 
     def freeze(self) -> int:
+        if not self.running:
+            return -1
         self._advance()
         self._frozen += 1
         self._set_pace()
@@ -95,7 +104,13 @@ class SharingReplica(Replica):
         self._frozen -= 1
         self._set_pace()
         if not self._frozen:
+            came, self._waiting = self._waiting, deque()
+            for job in came:
+                if not job.dead:
+                    self._enter(job)
             self._answer_checks()
+            if self.closing:
+                self._leave_if_idle()
 
     def _die(self, heard: bool) -> None:
         self._heap.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
+from math import inf
 from typing import TYPE_CHECKING
 
 from hasim.engines.des.draws import draws
@@ -43,6 +44,11 @@ class OpenLoop:
             self._env.push((at, 1, self._env.number(), self))  # type: ignore[arg-type]
 
 
+ROUND_TRIP = 0.001
+"""Seconds from a request that was refused on the spot to the next of a user who does not think. In the model it took
+no time, and they would ask for ever at one instant; in the world it takes a round trip."""
+
+
 class _Thought:
     """A user who thinks until the loop rings."""
 
@@ -68,8 +74,10 @@ class ClosedLoop:
         for user in range(load.users):
             self._think(user, start)
 
-    def _think(self, user: int, now: float) -> None:
+    def _think(self, user: int, now: float, asked: float = -inf) -> None:
         at = now if self._thinks is None else now + next(self._thinks)
+        if at <= asked:
+            at = asked + ROUND_TRIP
         if at < self._end:
             self._env.push((at, 1, self._env.number(), _Thought(user, self._rings)))  # type: ignore[arg-type]
 
@@ -77,4 +85,4 @@ class ClosedLoop:
         self._caller.ask(thought.user)
 
     def _answered(self, call: Call) -> None:
-        self._think(call.user, self._env._now)
+        self._think(call.user, self._env._now, call.arrived)
