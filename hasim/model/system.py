@@ -24,13 +24,16 @@ from dataclasses import dataclass, field
 
 from hasim.model.cluster import PROCESS, Cluster
 from hasim.model.failures import Crew, Failover, Failure, Restart, Spares, down_law
-from hasim.model.laws import Exponential, Law
+from hasim.model.laws import Exponential, Gamma, Law, Uniform
 from hasim.model.parts import Part
 from hasim.model.placement import place
 from hasim.model.service import SLO, Up
 from hasim.model.structure import Expr, Var, all_of, any_of, at_least
 from hasim.model.topology import LEVELS
 from hasim.units import s
+
+STAGES_MAX = 100
+"""Stages of a Gamma law that chains take; with so many a takeover by VRRP has its mean, and its variance to a sixth."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,17 @@ class Switch:
 
     @property
     def in_stages(self) -> Law | None:
-        """For engines that need stages: protocols by their mean alone; None where `takes` may have its own."""
-        return Exponential(mean=s(self.failover.takes.mean)) if self.by_protocol else None
+        """For engines that need stages: what stands in for the law of a protocol; None where `takes` may have its own.
+
+        Elections are hardly ever cut short, so their mean will do. A takeover by VRRP often is, by the old master that
+        comes back: it needs its variance, too.
+        """
+        if not self.by_protocol:
+            return None
+        takes = self.failover.takes
+        if isinstance(takes, Uniform):
+            return Gamma(shape=min(STAGES_MAX, max(1, round(1 / takes.scv))), mean=s(takes.mean))
+        return Exponential(mean=s(takes.mean))
 
 
 @dataclass(frozen=True)

@@ -121,10 +121,12 @@ class _Solver:
                         "use ha.estimate",
                     )
                 if switch.in_stages is not None:
-                    self.warnings.append(
-                        f"{switch.part}: failovers enter with their mean of {human(switch.failover.takes.mean)} alone, "
-                        "as exponential times"
-                    )
+                    branches = switch.in_stages.phases()
+                    assert branches is not None
+                    count = len(branches[0].stages)
+                    shape = "exponential times" if count == 1 else f"the sum of {count} exponential stages"
+                    mean = human(switch.failover.takes.mean)
+                    self.warnings.append(f"{switch.part}: failovers enter with their mean of {mean}, as {shape}")
             if group not in self.chains:
                 apart = {unit for other in groups if other != group for unit in other.units}
                 self.chains[group] = explore(self.system, group, apart)

@@ -42,7 +42,26 @@ def play(cluster: ha.Cluster, *events: Any, over: str, seed: int = 1) -> ha.Run:
     run = ha.simulate(cluster.during(*events, never), over=over, seed=seed)
     assert run.requests is not None
     assert run.requests.method.startswith("events")
+    assert_sound(run.requests)
     return run
+
+
+def assert_sound(log: RequestLog) -> None:
+    """What holds of every log, whatever was played: an order, bounds, and Little's law.
+
+    The requests in the system, counted at every arrival and end and integrated over time, are the sum of the times
+    that each of them spent there.
+    """
+    assert np.all(np.diff(log.arrived_s) >= 0)
+    assert np.all((log.arrived_s >= log.start_s) & (log.arrived_s <= log.ended_s) & (log.ended_s <= log.end_s))
+    assert np.all(ended(log, "not sent")[log.attempts == 0])
+    assert not (ended(log, "ok") & (log.server < 0)).any()
+    times = np.concatenate([log.arrived_s, log.ended_s])
+    order = np.argsort(times, kind="stable")
+    there = np.cumsum(np.repeat([1, -1], len(log))[order])
+    assert there.min(initial=0) >= 0
+    area, spent = float(np.sum(there[:-1] * np.diff(times[order]))), float(latencies(log).sum())
+    assert abs(area - spent) <= 1e-9 * (1 + log.end_s * len(log))
 
 
 def log_of(cluster: ha.Cluster, *events: Any, over: str, seed: int = 1) -> RequestLog:

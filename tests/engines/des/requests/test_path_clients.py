@@ -151,6 +151,29 @@ def test_what_a_breaker_keeps_back_leaves_the_budget_as_it_was() -> None:
     assert ended(log, "not sent")[within(log, 0.5, 20.0)].any()
 
 
+def test_a_retry_that_a_copy_made_needless_leaves_the_budget_as_it_was() -> None:
+    budget = {"kind": "concurrent_retries", "share": 0.0, "least": 1}
+    retry = ha.Retry(attempts=2, backoff={"kind": "constant", "wait": "1s"}, budget=budget)
+    clients = ha.Clients(retry=retry, hedge=ha.Hedge(after="50ms"))
+    wrong = ha.ErrorAnswers("api-1", share=0.5, at="0s", lasting="1d")
+    log = log_of(scene(takes={"fixed": "10ms"}), ha.Load(rate=ha.Paced(rate=0.5), clients=clients), wrong, over="1200s")
+    # Calls do not meet, so each may try again; it fails if first, copy and retry all do.
+    done = ~ended(log, "unanswered")
+    assert_share(int(ended(log, "500").sum()), int(done.sum()), 1 / 8)
+
+
+def test_copies_are_neither_calls_nor_retries_to_a_budget() -> None:
+    budget = {"kind": "concurrent_retries", "share": 0.5, "least": 0}
+    retry = ha.Retry(attempts=2, backoff="none", budget=budget)
+    clients = ha.Clients(retry=retry, hedge=ha.Hedge(after="100ms"))
+    wrong = ha.ErrorAnswers("api-1", at="0s", lasting="1d")
+    cluster = scene(takes={"fixed": "1s"}, slots=500)
+    log = log_of(cluster, ha.Load(rate=ha.Paced(rate=20), clients=clients), wrong, over="200s")
+    # Some twenty calls are in flight at any time, of which retries are as many as half of all: one for one.
+    for low in (10.0, 100.0, 180.0):
+        assert (log.attempts[within(log, low, low + 10.0)] == 3).sum() > 50
+
+
 # ----------------------------------------------------------------------------- breakers and throttles
 
 
