@@ -297,7 +297,8 @@ class _Page:
 
         self.target = self._guiltiest()
         crash = _verbs().Crash(self.target, at=STORY_AT, lasting=STORY_LASTING)
-        expected = sum(expected_requests(load, seconds(STORY_OVER)) for load in self.cluster.loads.values())
+        parts, loads = self.cluster.parts, self.cluster.loads.values()
+        expected = sum(expected_requests(load, seconds(STORY_OVER), parts) for load in loads)
         played = expected <= STORY_REQUESTS_MAX
         if not played:
             self.left_out = f"the crash was played without its {expected:,.0f} requests; `hasim simulate` plays them"

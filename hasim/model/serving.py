@@ -51,6 +51,9 @@ class Serving(Declared):
     shedding_takes: LawField | None = Field(
         default=None, description="Slot time that refusing a request costs; left out: none."
     )
+    retry_after: Seconds = Field(
+        default=0.0, ge=0, description="What a refused request is told to wait at least (Retry-After; API server: 1 s)."
+    )
     start_up: LawField | None = Field(default=None, description="From the start of the process to its first request.")
     warm_up: WarmUp | None = Field(default=None, description="How slow a cold replica is.")
     collections: Collections | None = Field(default=None, description="Pauses for garbage collection.")

@@ -141,6 +141,7 @@ class System:
     services: tuple[SystemService, ...]
     parts: dict[str, Expr]
     standing: dict[str, Expr]  # when each host, domain and member stands, by name
+    open: dict[str, Expr]  # when no planned window is on a part as a whole, by name
     crews: dict[str, Crew]
     spares: dict[str, Spares]
 
@@ -206,6 +207,7 @@ class _Assembly:
             services=services,
             parts={name: up for name, (up, _) in parts.items()},
             standing=standing,
+            open={name: all_of(blocked.get(name, [])) for name in self.cluster.parts},
             crews=dict(self.cluster.crews),
             spares=dict(self.cluster.spares),
         )

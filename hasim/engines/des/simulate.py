@@ -90,7 +90,7 @@ def simulate(
     live = LiveCluster(env, system, Streams(seed), holds, pulse, protocols)
     played = {load.name: feeds_back(load, loads, system, bool(faults)) for load in loads}
     by_events = [load for load in loads if played[load.name] is not None]
-    refuse_too_many(by_events, length, EVENTFUL_MAX)
+    refuse_too_many(by_events, length, EVENTFUL_MAX, cluster.parts)
     if by_events:
         live.requests = RequestPath(live, by_events)
         start_pulse(env, length, pulse)
@@ -227,7 +227,7 @@ def _loads(scenario: Scenario, length: float, protocols: bool) -> tuple[Load, ..
             )
         return ()
     loads = scenario.all_loads
-    refuse_too_many(loads, length, REQUESTS_MAX)
+    refuse_too_many(loads, length, REQUESTS_MAX, scenario.cluster.parts)
     return loads
 
 

@@ -11,7 +11,7 @@ from hasim.engines.des.requests.deadlines import Patience
 from hasim.engines.des.requests.exchange import COPY, FIRST, RETRY, Call, Exchange
 from hasim.engines.des.requests.notes import RequestNotes
 from hasim.model.demand import Clients, Load
-from hasim.results.outcomes import BAD_GATEWAY, ERROR, FAILURES, NOT_SENT, OK, RESET, TIMEOUT, UNANSWERED
+from hasim.results.outcomes import BAD_GATEWAY, ERROR, FAILURES, NOT_SENT, OK, RESET, SHED, TIMEOUT, UNANSWERED
 from hasim.streams import Streams
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Caller:
         self._writes = load.writes
         self._forward = front.forward_sticky if clients.connections == "sticky" else front.forward
         self._retry = clients.retry
+        self._retry_after = front.replicas[0].serving.retry_after
         self._deadline = inf if clients.deadline is None else clients.deadline
         self._guarded = clients.breaker is not None or clients.throttling is not None
         self._plain = not self._guarded and clients.retry is None and clients.hedge is None
@@ -176,7 +177,8 @@ class Caller:
         call.live -= 1
         client, retry, why, now = call.client, self._retry, FAILURES[code], self.env._now
         if retry is not None and why is not None and retry.wants(why, call.attempts - call.copies):
-            delay = retry.delay(call.attempts - call.copies, call.delay, self._luck())
+            told = self._retry_after if code == SHED else 0.0
+            delay = retry.delay(call.attempts - call.copies, call.delay, self._luck(), told)
             in_time = now + delay < call.deadline  # else there is nothing to pay for
             if in_time and (client.budget is None or client.budget.may_retry(why, now)):
                 call.delay, call.retried_after = delay, why

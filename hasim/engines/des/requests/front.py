@@ -325,6 +325,8 @@ class Front:
                 backend.active += 1
                 client.connection, client.unheard = backend, inf
                 self._connected[backend.index][client] = None
+                if self._cap < inf:
+                    self.refresh()
                 return True
             avoid = backend
         return False
@@ -336,6 +338,8 @@ class Front:
         del self._connected[backend.index][client]
         backend.active -= 1
         client.connection, client.unheard = None, inf
+        if self._cap < inf:
+            self.refresh()
 
     def connections(self) -> list[int]:
         """How many sticky connections each server has."""
@@ -410,13 +414,18 @@ class Front:
         healthy = [backend for backend in self.backends if self.is_used(backend.index)]
         if self.part.panic and len(healthy) < self.part.panic * len(self.backends):
             healthy = [backend for backend in self.backends if self._allowed[backend.index]]
-        usable = [backend for backend in healthy if backend.active < self._cap]
+        usable = healthy if self._cap == inf else [backend for backend in healthy if not self._full(backend)]
         self.usable = usable
         if usable:
             self._chooser.usable(usable)
 
     def _some_full(self) -> bool:
-        return any(self.is_used(backend.index) and backend.active >= self._cap for backend in self.backends)
+        return any(self.is_used(backend.index) and self._full(backend) for backend in self.backends)
+
+    def _full(self, backend: Backend) -> bool:
+        """Whether a server has all the requests it may have, or all the sticky connections."""
+        connections = len(self._connected[backend.index])
+        return max(connections, backend.active - connections) >= self._cap
 
     def _begin_slow_start(self, index: int) -> None:
         self._rises[index] += 1

@@ -14,6 +14,8 @@ from simpy import Event
 from hasim.engines.des.requests.path import RequestPath
 from hasim.errors import CannotModel
 from hasim.model.demand import Load
+from hasim.model.demand.route import route_of
+from hasim.model.parts import Part, Pool, Standby
 from hasim.results.request_log import RequestLog
 
 if TYPE_CHECKING:
@@ -28,21 +30,26 @@ REQUESTS_MAX = 1e8
 PULSES = 100
 
 
-def expected_requests(load: Load, length: float) -> float:
-    """How many requests a load makes in so many seconds, at most."""
+def expected_requests(load: Load, length: float, parts: Mapping[str, Part]) -> float:
+    """How many requests a load makes in so many seconds, if all are served at once: the most to be expected."""
     end = length if load.lasting is None else min(length, load.begins + load.lasting)
     if end <= load.begins:
         return 0.0
     if load.rate is not None:
         return load.rate.mean_rate(load.begins, end) * (end - load.begins)
     assert load.users is not None
-    # A user who does not think asks as fast as a request can be served; a millisecond is a guess at the least.
-    return load.users * (end - load.begins) / max(0.001, 0.0 if load.think is None else load.think.mean)
+    pool = parts[route_of(load, parts).pool]
+    serving = pool.serving if isinstance(pool, Pool | Standby) else None
+    assert serving is not None
+    round_trip = serving.takes.mean + (0.0 if load.think is None else load.think.mean)
+    slots = pool.count * serving.slots if isinstance(pool, Pool) else serving.slots
+    rate = min(load.users / round_trip, slots / serving.takes.mean)
+    return rate * (end - load.begins)
 
 
-def refuse_too_many(loads: Sequence[Load], length: float, most: float) -> None:
-    """Raise CannotModel if so many requests were expected that nobody would see the end of it."""
-    expected = sum(expected_requests(load, length) for load in loads)
+def refuse_too_many(loads: Sequence[Load], length: float, most: float, parts: Mapping[str, Part]) -> None:
+    """Raise CannotModel if so many requests are expected that nobody would see the end of it."""
+    expected = sum(expected_requests(load, length, parts) for load in loads)
     if expected > most:
         raise CannotModel(
             f"{expected:.2g} requests",

@@ -23,12 +23,13 @@ from hasim.engines.des.requests.source import ClosedLoop, OpenLoop
 from hasim.engines.des.world.alarm import Alarm
 from hasim.engines.des.world.leap import LeapingEnvironment
 from hasim.engines.des.world.touch import Touch
+from hasim.errors import CannotModel
 from hasim.faults import Rule
 from hasim.model.demand import Load
 from hasim.model.demand.route import route_of
 from hasim.model.parts import Balancer, Pool, Standby
 from hasim.model.placement import place
-from hasim.model.structure import Expr, Var, all_of, any_of, at_least
+from hasim.model.structure import Expr, Var, all_of, any_of
 
 if TYPE_CHECKING:
     from hasim.engines.des.live import LiveCluster
@@ -50,7 +51,7 @@ class RequestPath:
         self._checkers: list[Checker] = []
         self._kubelets: list[Kubelet] = []
         self._graceful: list[str] = []  # members that go down gracefully, not by crashing
-        self._places = self.cluster.topology.paths()
+        self._around: dict[str, set[str]] = {}  # what each replica and balancer is called, and stands in
         for load in loads:
             route = route_of(load, self.cluster.parts)
             replicas = self._pool(route.pool)
@@ -87,12 +88,13 @@ class RequestPath:
         replica = kind(self.env, name, 0, pair.serving, live.streams, live.note)
         if pair.sync is not None:
             replica.pay_on_top(draws(pair.sync, live.streams, f"{name}/sync"))
-        stands = live.gates.add(at_least(1, [live.system.standing[member] for member in self.cluster.members()[name]]))
+        stands = live.gates.add(self._some_stand(name))
         led = [Var(switch.led) for switch in live.system.switches if switch.part == name]
         Pair(replica, live.gates, stands, live.gates.add(all_of(led)), in_step=pair.sync is not None).watch(live.listen)
         needed = self._needed(name, None)
         if needed is not None:
             live.listen(live.gates.add(needed), replica.set_needs)
+        self._surround(name, (), ())  # one server wherever it stands: only the pair as a whole can be meant
         return replica
 
     def _wire_pool(self, name: str, pool: Pool) -> None:
@@ -101,7 +103,8 @@ class RequestPath:
         hosts = place(name, pool, self.cluster.topology)
         assert pool.serving is not None
         for replica, host in zip(self.pools[name], hosts, strict=True):
-            node = live.gates.add(standing[replica.name])
+            self._surround(replica.name, (name,), (host,))
+            node = live.gates.add(all_of([standing[replica.name], live.system.open[name]]))
             host_node = None if host is None else live.gates.add(standing[host])
             live.listen(node, partial(self._member_turned, replica, host_node))
             if host_node is not None:  # power that comes back under a process which stays down is seen, too
@@ -111,6 +114,11 @@ class RequestPath:
                 live.listen(live.gates.add(needed), replica.set_needs)
             if pool.serving.liveness is not None:
                 self._kubelets.append(Kubelet(self.env, pool.serving.liveness, replica, live.streams))
+
+    def _some_stand(self, name: str) -> Expr:
+        """When a member of a part stands, and nothing holds the part as a whole."""
+        system = self.live.system
+        return all_of([any_of(system.standing[member] for member in self.cluster.members()[name]), system.open[name]])
 
     def _needed(self, name: str, host: str | None) -> Expr | None:
         """When what a replica on this host needs is there; None if it needs nothing."""
@@ -131,10 +139,10 @@ class RequestPath:
             return self.fronts[name]
         part, live = self.cluster.parts[name], self.live
         assert isinstance(part, Balancer)
+        self._surround(name, self.cluster.members()[name], place(name, part, self.cluster.topology))
         front = self.fronts[name] = Front(self.env, name, part, replicas, live.streams, self.links, live.note)
-        own = at_least(1, [live.system.standing[member] for member in self.cluster.members()[name]])
         led = [Var(switch.led) for switch in live.system.switches if switch.part == name]
-        live.listen(live.gates.add(all_of([own, *led])), front.set_alive)
+        live.listen(live.gates.add(all_of([self._some_stand(name), *led])), front.set_alive)
         for replica in replicas:
             if part.check is not None:
                 self._checkers.append(Checker(self.env, part.check, front, replica, self.links, live.streams))
@@ -202,24 +210,22 @@ class RequestPath:
         return [replica for replicas in self.pools.values() for replica in replicas]
 
     def _replica(self, name: str) -> Replica:
+        if name in self.fronts:
+            why = f"{name} is a balancer, which is up, down or cut off, and nothing between"
+            raise CannotModel(f"a fault of {name}", why, "use ha.Crash, or a fault of the network", "simulate")
         return next(replica for replica in self._replicas() if replica.name == name)
 
     # The verbs of faults.
 
     def members_in(self, names: Collection[str]) -> list[str]:
-        """The replicas that are called so, or stand in a host, domain or part that is."""
-        found = []
-        for pool, replicas in self.pools.items():
-            part = self.cluster.parts[pool]
-            if isinstance(part, Standby):  # one server wherever it stands: only the pair as a whole can be meant
-                found += [replica.name for replica in replicas if replica.name in names]
-                continue
-            hosts = place(pool, part, self.cluster.topology)
-            for replica, host in zip(replicas, hosts, strict=True):
-                around = self._places.get(host, ()) if host is not None else ()
-                if pool in names or replica.name in names or any(where in names for where in around):
-                    found.append(replica.name)
-        return found
+        """The replicas and balancers that are called so, or stand in a host, domain or part that is."""
+        wanted = set(names)
+        return [name for name, around in self._around.items() if not wanted.isdisjoint(around)]
+
+    def _surround(self, name: str, called: Collection[str], hosts: Collection[str | None]) -> None:
+        """Remember what a server or balancer is called and stands in, for faults that name it."""
+        paths = self.cluster.topology.paths()
+        self._around[name] = {name, *called, *(place for host in hosts if host is not None for place in paths[host])}
 
     @contextmanager
     def rule(self, rule: Rule) -> Iterator[Touch]:
@@ -256,11 +262,11 @@ class RequestPath:
     def failing(self, node: str, share: float) -> Iterator[Touch]:
         """Let a share of a server's answers be errors; its checks stay good."""
         replica = self._replica(node)
-        before, replica.error_share = replica.error_share, share
+        replica.fail_more(share)
         try:
             yield Touch(True)
         finally:
-            replica.error_share = before
+            replica.fail_less(share)
 
     @contextmanager
     def unready(self, node: str) -> Iterator[Touch]:

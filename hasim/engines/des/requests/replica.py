@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from math import inf
+from math import inf, prod
 from typing import TYPE_CHECKING, Any
 
 from hasim.engines.des.draws import draws
@@ -12,7 +12,7 @@ from hasim.engines.des.requests.deadlines import Deadlines
 from hasim.engines.des.requests.exchange import Exchange, Job
 from hasim.engines.des.world.alarm import Alarm
 from hasim.model.serving import Serving
-from hasim.results.outcomes import ERROR, EXPIRED, GATEWAY_TIMEOUT, OK, SHED
+from hasim.results.outcomes import ERROR, EXPIRED, GATEWAY_TIMEOUT, SHED
 from hasim.streams import Streams
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class Replica:
         self.running = True
         self.closing = False  # a graceful stop: what is there is finished
         self.unready = 0  # reasons for which checks fail, by whoever holds them
+        self._failing: list[float] = []  # shares of answers that are errors, by whoever wants them
         self._error_share = 0.0
-        self._spared: dict[Job, None] = {}  # begun before that share was set
         self.needs_up = True
         self.started_at = -inf
         self.standing = True  # whether anything keeps the process from being started
@@ -96,6 +96,8 @@ class Replica:
 
     def _start(self, job: Job) -> None:
         self._jobs[job] = None
+        if self._error_share and self._chance.random() < self._error_share:
+            job.code = ERROR
         if not self.needs_up and self._needs(job):
             self._block(job)
             return
@@ -125,10 +127,7 @@ class Replica:
             self._next()
         exchange = job.exchange
         if exchange is not None:
-            code = job.code
-            if self._error_share and code == OK and job not in self._spared and self._errs():
-                code = ERROR
-            exchange.front.answered(exchange, code)
+            exchange.front.answered(exchange, job.code)
         if self.closing:
             self._leave_if_idle()
 
@@ -267,22 +266,15 @@ class Replica:
         for answer in checks:
             answer(self.running)
 
-    @property
-    def error_share(self) -> float:
-        """Which share of answers are errors; what is being served when that changes keeps to the old one."""
-        return self._error_share
+    def fail_more(self, share: float) -> None:
+        """Let a share of the answers to what begins from now on be errors; several such add up independently."""
+        self._failing.append(share)
+        self._error_share = 1 - prod(1 - each for each in self._failing)
 
-    @error_share.setter
-    def error_share(self, share: float) -> None:
-        if self._error_share:
-            for job in self._jobs:
-                if job.code == OK and job not in self._spared and self._errs():
-                    job.code = ERROR
-        self._spared = dict.fromkeys(self._jobs)
-        self._error_share = share
-
-    def _errs(self) -> bool:
-        return bool(self._chance.random() < self._error_share)
+    def fail_less(self, share: float) -> None:
+        """Take one such share away."""
+        self._failing.remove(share)
+        self._error_share = 1 - prod(1 - each for each in self._failing)
 
     def slow_down(self, factor: float) -> None:
         """Let what begins from now on take so many times as long; 1/factor undoes it."""

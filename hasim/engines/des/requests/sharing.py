@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hasim.engines.des.requests.exchange import Exchange, Job
 from hasim.engines.des.requests.replica import Replica
-from hasim.results.outcomes import SHED
+from hasim.results.outcomes import ERROR, SHED
 
 if TYPE_CHECKING:
     from hasim.engines.des.world import LeapingEnvironment
@@ -50,6 +50,8 @@ class SharingReplica(Replica):
 
     def _start(self, job: Job) -> None:
         self._jobs[job] = None
+        if self._error_share and self._chance.random() < self._error_share:
+            job.code = ERROR
         if not self.needs_up and self._needs(job):
             self._block(job)
         else:
