@@ -5,7 +5,7 @@ Parts      Quorum Pool Balancer Elected Standby Queue Unit Part
 Failures   Failure Restart Failover Crew Spares Burst Maintenance preset presets
 Laws       Exponential Weibull Lognormal Gamma Fixed Uniform Mixture Empirical
 Faults     Crash Pause PowerLoss Partition OneWay CutLink SlowLink Loss Duplicate SlowDisk DiskStall DiskFull
-           ClockSkew ClockJump SlowServer ErrorAnswers Unready Stop
+           ClockSkew ClockJump SlowServer ErrorAnswers Unready Drain Stop
 Requests   Load Serving Clients Dns Poisson Paced Steps Spike Daily Replay WarmUp Collections
 Policies   RoundRobin WeightedRoundRobin Random LeastRequest LeastConnections ConsistentHash First
            Check Probe CrashLoopBackOff Vrrp MaxFails OutlierDetection
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         CutLink,
         DiskFull,
         DiskStall,
+        Drain,
         Duplicate,
         ErrorAnswers,
         Loss,
@@ -146,6 +147,7 @@ _HOMES = {
         "CutLink",
         "DiskFull",
         "DiskStall",
+        "Drain",
         "Duplicate",
         "Loss",
         "OneWay",
@@ -212,6 +214,7 @@ __all__ = [
     "DiskFull",
     "DiskStall",
     "Dns",
+    "Drain",
     "Duplicate",
     "Elected",
     "Empirical",

@@ -133,6 +133,9 @@ class _Stage:
     def unready(self, node: str) -> Held:
         return self._hold(f"{self._target(node)} unready")
 
+    def drained(self, node: str) -> Held:
+        return self._hold(f"{self._target(node)} drained")
+
     def gracefully(self, nodes: Collection[str]) -> Held:
         return self._hold(f"{', '.join(map(self._target, nodes))} stop gracefully", False)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Discriminator, InstanceOf, SerializeAsAny, Tag
 from pydantic.json_schema import SkipJsonSchema
 
 from hasim.balancing.backend import Backend
-from hasim.balancing.by_name import ByName, tag
 from hasim.balancing.consistent_hash import ConsistentHash
 from hasim.balancing.first import First
 from hasim.balancing.least_connections import LeastConnections
@@ -17,16 +16,12 @@ from hasim.balancing.policy import Chooser, Policy
 from hasim.balancing.random import Random
 from hasim.balancing.round_robin import RoundRobin
 from hasim.balancing.weighted_round_robin import WeightedRoundRobin
+from hasim.kinds import by_name, tag_of
 
 POLICIES = (
     *("round_robin", "weighted_round_robin", "random", "least_request", "least_connections"),
     *("consistent_hash", "first"),
 )
-
-
-def _tag(value: Any) -> str:
-    return tag(value, Policy)
-
 
 # A policy is named (least_connections), written as data ({kind: least_request, choices: 3}), or given as an object of
 # any class that derives from Policy.
@@ -39,8 +34,8 @@ AnyPolicy = Annotated[
     | Annotated[ConsistentHash, Tag("kind=consistent_hash")]
     | Annotated[First, Tag("kind=first")]
     | Annotated[SkipJsonSchema[InstanceOf[SerializeAsAny[Policy]]], Tag("kind=instance")],
-    Discriminator(_tag),
-    ByName(POLICIES),
+    Discriminator(tag_of(Policy)),
+    by_name(*POLICIES),
 ]
 
 __all__ = [

@@ -15,11 +15,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BeforeValidator, Discriminator, Field, InstanceOf, SerializeAsAny, Tag, model_validator
+from pydantic import Discriminator, Field, InstanceOf, SerializeAsAny, Tag, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
-from hasim.clients.naming import OrItsName, by_name, kind_tag
 from hasim.declared import Declared, at
 from hasim.errors import ModelError
+from hasim.kinds import by_name, tag_of
 from hasim.units import Seconds, duration_text
 
 BASE_S = 0.025
@@ -151,9 +152,8 @@ AnyBackoff = Annotated[
     | Annotated[EqualJitter, Tag("kind=equal_jitter")]
     | Annotated[FullJitter, Tag("kind=full_jitter")]
     | Annotated[DecorrelatedJitter, Tag("kind=decorrelated_jitter")]
-    | Annotated[SerializeAsAny[InstanceOf[Backoff]], Tag("kind=instance")],
-    Discriminator(kind_tag),
-    BeforeValidator(by_name),
-    OrItsName("Backoff", "none", "constant", "exponential", "equal_jitter", "full_jitter", "decorrelated_jitter"),
+    | Annotated[SkipJsonSchema[InstanceOf[SerializeAsAny[Backoff]]], Tag("kind=instance")],
+    Discriminator(tag_of(Backoff)),
+    by_name("none", "constant", "exponential", "equal_jitter", "full_jitter", "decorrelated_jitter"),
 ]
 """A field holding a back-off: `full_jitter`, `{kind: full_jitter, base: 25ms, cap: 250ms}`, or an object."""

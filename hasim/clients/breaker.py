@@ -10,12 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Annotated, Literal, Protocol
 
-from pydantic import BeforeValidator, Discriminator, Field, InstanceOf, SerializeAsAny, Tag, model_validator
+from pydantic import Discriminator, Field, InstanceOf, SerializeAsAny, Tag, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
-from hasim.clients.naming import OrItsName, by_name, kind_tag
 from hasim.clients.rolling import RollingCounts
 from hasim.declared import Declared, at
 from hasim.errors import ModelError
+from hasim.kinds import by_name, tag_of
 from hasim.units import Count, Seconds, Share
 
 State = Literal["closed", "open", "half-open"]
@@ -196,9 +197,8 @@ class CountingBreaker:
 AnyBreaker = Annotated[
     Annotated[CircuitBreaker, Tag("kind=circuit_breaker")]
     | Annotated[CountBreaker, Tag("kind=count_breaker")]
-    | Annotated[SerializeAsAny[InstanceOf[Breaking]], Tag("kind=instance")],
-    Discriminator(kind_tag),
-    BeforeValidator(by_name),
-    OrItsName("Breaking", "circuit_breaker", "count_breaker"),
+    | Annotated[SkipJsonSchema[InstanceOf[SerializeAsAny[Breaking]]], Tag("kind=instance")],
+    Discriminator(tag_of(Breaking)),
+    by_name("circuit_breaker", "count_breaker"),
 ]
 """A field holding a breaker: `circuit_breaker`, `{kind: count_breaker, open_for: 30s}`, or an object."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Annotated, Literal, Protocol
 
-from pydantic import BeforeValidator, Discriminator, Field, InstanceOf, SerializeAsAny, Tag, model_validator
+from pydantic import Discriminator, Field, InstanceOf, SerializeAsAny, Tag, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
-from hasim.clients.naming import OrItsName, by_name, kind_tag
 from hasim.clients.rolling import RollingCounts
 from hasim.declared import Declared, at
 from hasim.errors import ModelError
+from hasim.kinds import by_name, tag_of
 from hasim.units import Count, Seconds, Share
 
 ROUNDING = 1e-9
@@ -222,9 +223,8 @@ AnyBudget = Annotated[
     Annotated[TokenBucket, Tag("kind=token_bucket")]
     | Annotated[RetryRatio, Tag("kind=retry_ratio")]
     | Annotated[ConcurrentRetries, Tag("kind=concurrent_retries")]
-    | Annotated[SerializeAsAny[InstanceOf[Budget]], Tag("kind=instance")],
-    Discriminator(kind_tag),
-    BeforeValidator(by_name),
-    OrItsName("Budget", "token_bucket", "retry_ratio", "concurrent_retries"),
+    | Annotated[SkipJsonSchema[InstanceOf[SerializeAsAny[Budget]]], Tag("kind=instance")],
+    Discriminator(tag_of(Budget)),
+    by_name("token_bucket", "retry_ratio", "concurrent_retries"),
 ]
 """A field holding a retry budget: `token_bucket`, `{kind: retry_ratio, share: 10%}`, or an object."""

@@ -9,6 +9,7 @@ from hasim.faults.cut_link import CutLink
 from hasim.faults.delays import Always, Delays
 from hasim.faults.disk_full import DiskFull
 from hasim.faults.disk_stall import DiskStall
+from hasim.faults.drain import Drain
 from hasim.faults.duplicate import Duplicate
 from hasim.faults.error_answers import ErrorAnswers
 from hasim.faults.fault import Fault, Held, Script, World
@@ -37,6 +38,7 @@ __all__ = [
     "Delays",
     "DiskFull",
     "DiskStall",
+    "Drain",
     "Draw",
     "Duplicate",
     "ErrorAnswers",

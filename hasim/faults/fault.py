@@ -76,6 +76,9 @@ class World(Protocol):
     def unready(self, node: str) -> Held:
         """Let a server's health checks fail while it serves."""
 
+    def drained(self, node: str) -> Held:
+        """Let balancers send a server nothing new."""
+
     def gracefully(self, nodes: Collection[str]) -> Held:
         """Let servers that go down meanwhile finish what they have."""
 

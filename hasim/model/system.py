@@ -141,7 +141,7 @@ class System:
     services: tuple[SystemService, ...]
     parts: dict[str, Expr]
     standing: dict[str, Expr]  # when each host, domain and member stands, by name
-    open: dict[str, Expr]  # when no planned window is on a part as a whole, by name
+    open: dict[str, Expr]  # when nothing holds a part as a whole, whatever its members do, by name
     crews: dict[str, Crew]
     spares: dict[str, Spares]
 
@@ -207,7 +207,7 @@ class _Assembly:
             services=services,
             parts={name: up for name, (up, _) in parts.items()},
             standing=standing,
-            open={name: all_of(blocked.get(name, [])) for name in self.cluster.parts},
+            open={name: all_of(self._whole(name, blocked)) for name in self.cluster.parts},
             crews=dict(self.cluster.crews),
             spares=dict(self.cluster.spares),
         )
@@ -313,11 +313,7 @@ class _Assembly:
                 all_of([standing[member], *(self._neighbour(name, i, other, standing) for other in local)])
                 for i, member in enumerate(self.cluster.members()[name])
             ]
-            own = [
-                at_least(part.enough, members),
-                *map(Var, self.own.get(f"{name}*", [])),
-                *blocked.get(name, []),
-            ]
+            own = [at_least(part.enough, members), *self._whole(name, blocked)]
             if name in led:
                 own.append(Var(led[name]))
             up = all_of([*own, *(each for each, _ in hard)])
@@ -325,6 +321,10 @@ class _Assembly:
             return done[name]
 
         return {name: build(name) for name in self.cluster.parts}
+
+    def _whole(self, name: str, blocked: dict[str, list[Expr]]) -> list[Expr]:
+        """What holds a part as a whole, whatever its members do: common causes, and windows."""
+        return [*map(Var, self.own.get(f"{name}*", [])), *blocked.get(name, [])]
 
     def _neighbour(self, name: str, i: int, other: str, standing: dict[str, Expr]) -> Expr:
         host = self.placed[name][i]

@@ -27,3 +27,6 @@ REFUSED, RESET, TIMEOUT, EXPIRED, NOT_SENT, UNANSWERED = range(6, 12)
 
 FAILURES: Final = (None, "5xx", "429", "5xx", "5xx", "5xx", "refused", "reset", "timeout", "timeout", None, None)
 """What policies of retrying and ejecting call each outcome; None where it is none of theirs."""
+
+BLAMED: Final = (None, "5xx", None, "5xx", "5xx", "5xx", "refused", "reset", "timeout", None, None, None)
+"""What a balancer holds against a server that gave such an answer; a plea to slow down is no failure (Envoy, nginx)."""

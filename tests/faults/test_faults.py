@@ -24,6 +24,7 @@ from hasim.faults import (
     Delay,
     DiskFull,
     DiskStall,
+    Drain,
     Duplicate,
     ErrorAnswers,
     Fault,
@@ -68,6 +69,7 @@ ONE_OF_EACH: list[Fault] = [
     SlowServer("n1", factor=20, **WHEN),
     ErrorAnswers("n1", share="50%", **WHEN),
     Unready("n1", **WHEN),
+    Drain("n1", **WHEN),
     Stop("n1", notice="1s", **WHEN),
 ]
 
@@ -129,6 +131,9 @@ class Scene:
 
     def unready(self, node: str) -> Held:
         return self._hold("unready", node)
+
+    def drained(self, node: str) -> Held:
+        return self._hold("drained", node)
 
     def gracefully(self, nodes: Collection[str]) -> Held:
         return self._hold("gracefully", *nodes)
@@ -193,6 +198,7 @@ def test_one_of_each_kind_is_judged() -> None:
         (Pause("empty", **WHEN), []),
         (SlowServer("zone-a", factor=20, **WHEN), [("slowed", "n1", 20), ("slowed", "n2", 20)]),
         (ErrorAnswers("n3", share="50%", **WHEN), [("failing", "n3", 0.5)]),
+        (Drain("zone-a", **WHEN), [("drained", "n1"), ("drained", "n2")]),
         (Unready("zone-a", **WHEN), [("unready", "n1"), ("unready", "n2")]),
         (Stop("zone-a", **WHEN), [("gracefully", "n1", "n2"), ("down", "zone-a", "stop")]),
         (Stop("n3", graceful=False, **WHEN), [("down", "n3", "stop")]),

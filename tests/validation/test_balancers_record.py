@@ -13,6 +13,7 @@ from hasim.engines.des.requests import front
 from hasim.engines.des.requests.checker import Checker
 from hasim.engines.des.requests.exchange import Exchange
 from hasim.engines.des.requests.front import Front
+from hasim.engines.des.requests.view import View
 from hasim.machine import Effect, Send, SetTimer
 from hasim.protocols.health import HealthCheck, Ping
 from hasim.validation.balancers import bench
@@ -125,13 +126,13 @@ def no_turn_around(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_prolonging(monkeypatch: pytest.MonkeyPatch) -> None:
     """Failures of requests that were under way do not prolong nginx's wait."""
 
-    def woken(self: Front) -> None:
-        assert self._detector is not None
+    def woken(self: View) -> None:
+        assert self.detector is not None
         self._wake = None
-        self._turn(self._detector.wake(self.env._now))
-        self._pump()
+        self._turn(self.detector.wake(self._env._now))
+        self._changed()
 
-    monkeypatch.setattr(Front, "_woken", woken)
+    monkeypatch.setattr(View, "_woken", woken)
 
 
 def endless_patience(monkeypatch: pytest.MonkeyPatch) -> None:

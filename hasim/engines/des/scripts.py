@@ -125,6 +125,10 @@ class FaultPort:
         """Let a server's health checks fail while it serves."""
         return self._during([self._path(node).unready(node)], "no check met it")
 
+    def drained(self, node: str) -> Held:
+        """Let balancers send a server nothing new."""
+        return self._during([self._path(node).drained(node)], "no balancer sends it anything")
+
     def gracefully(self, nodes: Collection[str]) -> Held:
         """Let servers that go down meanwhile finish what they have."""
         served = [node for node in nodes if not self._is_member(node)]

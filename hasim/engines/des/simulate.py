@@ -157,6 +157,9 @@ def _run(
     trace = live.history.trace()
     warnings = [interrupted] if interrupted else []
     warnings += [warning for warning in (port.warning() for port in ports) if warning]
+    kills = trace.counts.get("liveness kill", 0)
+    if kills:
+        warnings.append(f"{kills} kills by liveness probes: requests feel them, figures of time do not know of them")
     if trace.dropped:
         warnings.append(f"the trace has the first {len(trace)} facts; {trace.dropped} more are only counted")
     if ports:

@@ -11,7 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,6 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
     InstanceOf,
     SerializeAsAny,
     Tag,
@@ -28,9 +26,9 @@ from pydantic import (
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import CoreSchema, core_schema
 
 from hasim.declared import Declared, shown
+from hasim.kinds import InShort, tag_of
 from hasim.units import Count, Seconds, Share
 
 Array = NDArray[np.float64]
@@ -38,6 +36,9 @@ Segment = tuple[float, float, float]  # from, to (seconds), requests per second
 
 BLOCK = 4096
 """Arrivals expected in one block: large enough for NumPy, small enough that a short run draws little."""
+
+RATE_FORMS: Final[tuple[dict[str, Any], ...]] = ({"type": "number", "minimum": 0}, {"type": "string"})
+"""JSON Schemas of what a rate is written as."""
 
 _PER = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -61,7 +62,7 @@ def _rate(value: Any) -> float:
 Rate = Annotated[
     float,
     BeforeValidator(_rate),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}),
+    WithJsonSchema({"anyOf": list(RATE_FORMS)}),
 ]
 """A pydantic field holding requests per second."""
 
@@ -236,25 +237,9 @@ class Replay(Arrivals):
         yield times[(times >= start) & (times < end)]
 
 
-def _kind(value: Any) -> str:
-    if isinstance(value, Arrivals):
-        return "kind=instance"
-    return f"kind={value.get('kind')}" if isinstance(value, Mapping) else "kind=poisson"
-
-
-def _in_short(value: Any) -> Any:
+def _rate_alone(value: Any) -> Any:
     """A bare rate is a Poisson process of that rate."""
     return value if isinstance(value, Arrivals | Mapping) else {"kind": "poisson", "rate": value}
-
-
-class OrRate:
-    """An annotation of a union of arrivals: a bare rate is read as a Poisson process."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(_in_short, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}, handler(schema)]}
 
 
 AnyArrivals = Annotated[
@@ -265,8 +250,8 @@ AnyArrivals = Annotated[
     | Annotated[Daily, Tag("kind=daily")]
     | Annotated[Replay, Tag("kind=replay")]
     | Annotated[SkipJsonSchema[InstanceOf[SerializeAsAny[Arrivals]]], Tag("kind=instance")],
-    Discriminator(_kind),
-    OrRate(),
+    Discriminator(tag_of(Arrivals)),
+    InShort(_rate_alone, *RATE_FORMS),
 ]
 """A pydantic field holding arrivals: a rate, a mapping with a kind, or an object."""
 

@@ -99,16 +99,16 @@ def play_switch(bench: Bench, config: Mapping[str, Any], chance: np.random.SeedS
 
     def script(stage: Stage) -> Script:
         for server in green:
-            stage.front.drain(server, False)
+            stage.front.drain(server, by=1)
         with ExitStack() as held:
             if config["green_late"]:
                 for server in green:
                     held.enter_context(stage.world.held_down(stage.targets[server], "not yet started"))
             yield begin
             for server in green:
-                stage.front.drain(server, True)
+                stage.front.drain(server, by=-1)
             for server in blue:
-                stage.front.drain(server, False)
+                stage.front.drain(server, by=1)
             yield config["green_late"]
 
     played = bench.play(script, begin + SWITCH_S + LAST_ANSWERS_S, int(rng.integers(2**31)))

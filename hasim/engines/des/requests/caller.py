@@ -124,8 +124,8 @@ class Caller:
         if self._guarded and not self._may_send(call.client):
             if call.client.budget is not None:
                 call.client.budget.ended(self.env._now, retry=kind == RETRY)
-            if not call.live:
-                self._finish(call, NOT_SENT)
+            if not call.live:  # a retry that is kept back leaves the call with what it heard last
+                self._finish(call, call.failed_as if call.attempts else NOT_SENT)
             return
         call.attempts += 1
         call.live += 1
@@ -175,6 +175,7 @@ class Caller:
 
     def _failed(self, call: Call, code: int) -> None:
         call.live -= 1
+        call.failed_as = code
         client, retry, why, now = call.client, self._retry, FAILURES[code], self.env._now
         if retry is not None and why is not None and retry.wants(why, call.attempts - call.copies):
             told = self._retry_after if code == SHED else 0.0

@@ -20,8 +20,8 @@ class Call:
     """What a client wants, with all its attempts; `over` once it has its answer, or has given up."""
 
     __slots__ = (
-        "arrived", "attempts", "client", "copies", "deadline", "delay", "latest", "live", "over", "retried_after",
-        "server", "user", "write",
+        "arrived", "attempts", "client", "copies", "deadline", "delay", "failed_as", "latest", "live", "over",
+        "retried_after", "server", "user", "write",
     )  # fmt: skip
 
     def __init__(self, client: Client, user: int, arrived: float, deadline: float, write: bool) -> None:
@@ -32,6 +32,7 @@ class Call:
         self.write = write
         self.attempts = 0
         self.copies = 0  # of the attempts, those sent because another was slow
+        self.failed_as = -1  # how the last attempt that failed did so
         self.live = 0  # exchanges that may still bring an answer
         self.delay = 0.0  # the last wait before a retry
         self.retried_after = ""  # the failure after which the last retry was made

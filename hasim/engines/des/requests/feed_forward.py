@@ -8,23 +8,41 @@ event loop would draw them, so both give the same log, request by request, up to
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hasim.balancing import Random, RoundRobin
+from hasim.declared import Declared
 from hasim.engines.des.draws import draw_blocks
 from hasim.model.demand import Load
 from hasim.model.demand.route import Route, route_of
 from hasim.model.laws import Law
-from hasim.model.parts import Balancer, Pool
+from hasim.model.parts import Balancer, Part, Pool
 from hasim.model.structure import variables
 from hasim.model.system import System
 from hasim.results.outcomes import GATEWAY_TIMEOUT, OK, TIMEOUT, UNANSWERED
 from hasim.results.request_log import RequestLog
 from hasim.streams import Streams
 from hasim.waiting import Replicas
+
+# Fields that the arrays take into account, or that act only when something fails. What is not named here, because it
+# feeds back or because nobody has thought about it, is left to the event loop wherever it is used.
+CLIENTS_TAKEN: Final = frozenset({"count", "timeout", "deadline", "connections", "dead_after"})
+SERVING_TAKEN: Final = frozenset(
+    {
+        *("takes", "slots", "discipline", "start_up", "warm_up", "shutdown_delay", "grace", "restart", "retry_after"),
+        *("reads_from_cache", "needs_timeout", "checks_needs", "shedding_takes", "goaway_chance"),
+    }
+)
+BALANCER_TAKEN: Final = frozenset(
+    {
+        *Part.model_fields,
+        *("kind", "replicas", "to", "failover", "vrrp", "policy", "weights", "check", "panic", "retries", "redispatch"),
+        *("connect_timeout", "server_timeout", "queue_timeout", "slow_start", "view_delay", "closes_on_down"),
+    }
+)
 
 CHUNK = 1 << 20
 """Requests worked out at once: memory beside the log itself is some tens of megabytes."""
@@ -65,22 +83,19 @@ def _clients_feed_back(load: Load) -> str | None:
     clients = load.clients
     if clients.connections == "sticky" or clients.dns is not None:
         return "clients keep to a server"
-    for name in ("retry", "breaker", "throttling", "hedge"):
-        if getattr(clients, name) is not None:
-            return f"clients have a {name}"
-    return None
+    odd = _unusual(clients, CLIENTS_TAKEN)
+    return None if odd is None else f"clients have a {odd}"
 
 
 def _servers_feed_back(route: Route, system: System) -> str | None:
     pool = system.cluster.parts[route.pool]
     if not isinstance(pool, Pool) or pool.serving is None:
         return "a pair fails over"
-    serving = pool.serving
-    if serving.discipline != "fifo" or serving.drop_expired:
+    if pool.serving.discipline != "fifo" or pool.serving.drop_expired:
         return "the queue is not first come, first served"
-    for name in ("in_flight_limit", "collections", "liveness"):
-        if getattr(serving, name) is not None:
-            return f"servers have {name}"
+    odd = _unusual(pool.serving, SERVING_TAKEN)
+    if odd is not None:
+        return f"servers have {odd}"
     names = [route.pool] if route.balancer is None else [route.pool, route.balancer]
     if any(variables(system.parts[name]) for name in names):
         return "servers may fail"
@@ -94,13 +109,21 @@ def _balancer_looks(route: Route, system: System) -> str | None:
         return None
     balancer, pool = system.cluster.parts[route.balancer], system.cluster.parts[route.pool]
     assert isinstance(balancer, Balancer)
-    if balancer.max_connections is not None or balancer.ejection is not None:
-        return "the balancer looks at what its servers do"
     if balancer.retry_on:
         return "the balancer tries again"
+    if balancer.check is not None and balancer.check.initial not in ("up", "fully-up"):
+        return "the balancer's checks begin with servers down"
     blind = type(balancer.policy) in (RoundRobin, Random) and len(set(balancer.weights.values()) | {1.0}) == 1
-    if pool.count > 1 and not blind:
+    if _unusual(balancer, BALANCER_TAKEN) is not None or (pool.count > 1 and not blind):
         return "the balancer looks at what its servers do"
+    return None
+
+
+def _unusual(declared: Declared, taken: frozenset[str]) -> str | None:
+    """A field that arrays do not take into account and that is not at its default; None if there is none."""
+    for name, field in type(declared).model_fields.items():
+        if name not in taken and getattr(declared, name) != field.get_default(call_default_factory=True):
+            return name
     return None
 
 
@@ -175,7 +198,7 @@ class FeedForward:
         if isinstance(self._balancer, Balancer):
             limits.append((self._balancer.server_timeout, GATEWAY_TIMEOUT))
         if limits:
-            limit, code = min(limits)
+            limit, code = min(limits, key=lambda each: each[0])  # of two at one time the client's comes first
             late = ended > arrived + limit
             ended[late] = arrived[late] + limit
             outcome[late] = code

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from hasim.balancing import Backend
 from hasim.balancing.draws import uniforms
-from hasim.balancing.ejection import Detector, Turn
 from hasim.engines.des.requests.deadlines import Deadlines
 from hasim.engines.des.requests.exchange import Exchange
 from hasim.engines.des.requests.links import CLEAR, LOST, Links
 from hasim.engines.des.requests.replica import OPEN, REFUSES, Replica
-from hasim.engines.des.world.alarm import Alarm
+from hasim.engines.des.requests.view import View
 from hasim.model.parts import Balancer
-from hasim.results.outcomes import FAILURES, GATEWAY_TIMEOUT, OK, RESET, UNAVAILABLE
+from hasim.results.outcomes import BLAMED, FAILURES, GATEWAY_TIMEOUT, OK, RESET, UNAVAILABLE
 from hasim.streams import Streams
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 TURN_AROUND = 1.0
 """Seconds before a retry on the same server, if the connect timeout is not shorter (HAProxy, `retries`)."""
-
-SLOW_START_STEPS = 20
 
 Note = Callable[[str, str, dict[str, Any]], None]
 
@@ -55,33 +52,18 @@ class Front:
         self.note = note
         self.alive = True  # whether an instance holds the address
         self._links = links
-        self.backends = [
-            Backend(replica.name, i, part.weights.get(replica.name, 1.0)) for i, replica in enumerate(replicas)
-        ]
-        self._weights = [backend.weight for backend in self.backends]
-        count = len(self.backends)
-        self._marked = [True] * count  # by checks, or by what is known of readiness
-        self._kept = [True] * count  # not ejected
-        self._allowed = [True] * count  # not drained by the operator
-        self._cap = inf if part.max_connections is None else part.max_connections
-        self._chooser = part.policy.start(streams[f"{name}/policy"])
-        self.usable: list[Backend] = list(self.backends)
-        self._chooser.usable(self.usable)
-        self._choose = self._chooser.choose
+        names = [replica.name for replica in replicas]
+        self.view = View(env, name, part, names, streams, self._say, self._pump)
+        self.backends = self.view.backends
+        self._connected = self.view.connected
         self._chance = uniforms(streams[f"{name}/goaway"])
-        self._detector: Detector | None = None
-        if part.ejection is not None:
-            self._detector = part.ejection.start(count, streams[f"{name}/ejection"])
-        self._wake: Alarm | None = None
-        self._wake_at = inf
+        self._pumping = False
         self._queue: deque[Exchange] = deque()
         self._connecting: Deadlines[Exchange] = Deadlines(env, part.connect_timeout, self._not_answered)
         self._serving: Deadlines[Exchange] = Deadlines(env, part.server_timeout, self._not_served)
         waits = part.connect_timeout if part.queue_timeout is None else part.queue_timeout
         self._queueing: Deadlines[Exchange] = Deadlines(env, waits, self._queued_too_long)
         self._turn_around = Deadlines(env, min(part.connect_timeout, TURN_AROUND), self._connect)
-        self._connected: list[dict[Client, None]] = [{} for _ in self.backends]
-        self._rises = [0] * count  # numbers the times each server came back, for slow start
         self.retried = 0  # attempts after the first on the same server, as HAProxy counts them (wretr)
         self.redispatched = 0  # and elsewhere (wredis)
 
@@ -98,19 +80,20 @@ class Front:
         self._dispatch(exchange)
 
     def _dispatch(self, exchange: Exchange) -> None:
-        if not self.usable:
-            if self._cap < inf and self._some_full():
+        view = self.view
+        if not view.usable:
+            if view.waits_for_room():
                 self._queue.append(exchange)
                 self._queueing.add(exchange)
             else:
                 self._end(exchange, UNAVAILABLE)
             return
-        exchange.backend = backend = self._choose(exchange.call.client.number, exchange.avoid)
+        exchange.backend = backend = view.choose(exchange.call.client.number, exchange.avoid)
         backend.active += 1
-        if backend.active >= self._cap:
-            self.refresh()
-        if self._detector is not None:
-            self._turn(self._detector.chosen(backend.index, self.env._now))
+        if backend.active >= view.cap:
+            view.refresh()
+        if view.detector is not None:
+            view.chosen(backend.index)
         self._connect(exchange)
 
     def _connect(self, exchange: Exchange) -> None:
@@ -141,15 +124,14 @@ class Front:
         backend = exchange.backend
         assert backend is not None
         exchange.stamp += 1
-        if self._detector is not None:
-            self._turn(self._detector.answered(backend.index, why, self.env._now))
+        self.view.blame(backend.index, why)
         if exchange.tries >= self.part.retries or exchange.over:
             self._let_go(exchange)
             self._end(exchange, UNAVAILABLE)
             return
         exchange.tries += 1
         # With only one server in use HAProxy stays with it (src/backend.c, back_handle_st_cer).
-        if self.part.redispatch and any(other is not backend for other in self.usable):
+        if self.part.redispatch and any(other is not backend for other in self.view.usable):
             self._elsewhere(exchange)
             return
         self.retried += 1
@@ -171,8 +153,8 @@ class Front:
         backend.active -= 1
         exchange.backend = None
         exchange.stamp += 1
-        if backend.active == self._cap - 1:
-            self.refresh()
+        if backend.active == self.view.cap - 1:
+            self.view.refresh()
             self._pump()
 
     def answered(self, exchange: Exchange, code: int) -> None:
@@ -196,19 +178,19 @@ class Front:
         backend.active -= 1
         exchange.backend = None
         exchange.stamp += 1
-        if backend.active == self._cap - 1:
-            self.refresh()
+        if backend.active == self.view.cap - 1:
+            self.view.refresh()
             self._pump()
         call = exchange.call
         call.server = backend.index
         if call.client.connection is backend:
             self._heard_on(call.client, backend)
-        if self._detector is not None:
-            self._turn(self._detector.answered(backend.index, FAILURES[code], self.env._now))
+        if self.view.detector is not None:
+            self.view.blame(backend.index, BLAMED[code])
         if code != OK and FAILURES[code] == "5xx" and self._again("5xx", exchange):
-            self.redispatched += 1
-            exchange.avoid = backend
-            self._dispatch(exchange)
+            exchange.backend = backend
+            backend.active += 1
+            self._try_again(exchange)
             return
         exchange.caller.heard(exchange, code)
 
@@ -234,20 +216,31 @@ class Front:
         if exchange.job is not None:
             exchange.job.exchange = None
             exchange.job = None
-        if self._detector is not None:
-            self._turn(self._detector.answered(backend.index, why, self.env._now))
+        self.view.blame(backend.index, why)
         exchange.call.server = backend.index
         if self._again(why, exchange):
-            self._elsewhere(exchange)
+            self._try_again(exchange)
         else:
             self._let_go(exchange)
             self._end(exchange, code)
 
     def _again(self, why: str, exchange: Exchange) -> bool:
+        """Whether an exchange that may have had its effect is tried again: a write never is."""
         if why not in self.part.retry_on or exchange.tries >= self.part.retries or exchange.over:
+            return False
+        if exchange.call.write:
             return False
         exchange.tries += 1
         return True
+
+    def _try_again(self, exchange: Exchange) -> None:
+        """Send it to another server, if that is allowed and there is one, else to the same."""
+        if self.part.redispatch and any(other is not exchange.backend for other in self.view.usable):
+            self._elsewhere(exchange)
+        else:
+            exchange.stamp += 1
+            self.retried += 1
+            self._connect(exchange)
 
     def _end(self, exchange: Exchange, code: int) -> None:
         exchange.stamp += 1
@@ -259,11 +252,16 @@ class Front:
         self._end(exchange, UNAVAILABLE)
 
     def _pump(self) -> None:
-        while self._queue and self.usable:
+        """Send on what waits; what that sets free while it goes on is sent on in the same loop."""
+        if self._pumping:
+            return
+        self._pumping = True
+        while self._queue and self.view.usable:
             exchange = self._queue.popleft()
             exchange.stamp += 1
             if not exchange.over:
                 self._dispatch(exchange)
+        self._pumping = False
 
     # Sticky connections.
 
@@ -318,15 +316,15 @@ class Front:
         """Open a client's connection to a server that accepts it; it weighs on the server while it lasts."""
         avoid = None
         for _ in range(self.part.retries + 1):
-            if not self.usable:
+            if not self.view.usable:
                 return False
-            backend = self._choose(client.number, avoid)
+            backend = self.view.choose(client.number, avoid)
             if self.replicas[backend.index].contact == OPEN and self._clear(backend):
                 backend.active += 1
                 client.connection, client.unheard = backend, inf
                 self._connected[backend.index][client] = None
-                if self._cap < inf:
-                    self.refresh()
+                if self.view.cap < inf:
+                    self.view.refresh()
                 return True
             avoid = backend
         return False
@@ -338,8 +336,8 @@ class Front:
         del self._connected[backend.index][client]
         backend.active -= 1
         client.connection, client.unheard = None, inf
-        if self._cap < inf:
-            self.refresh()
+        if self.view.cap < inf:
+            self.view.refresh()
 
     def connections(self) -> list[int]:
         """How many sticky connections each server has."""
@@ -353,95 +351,23 @@ class Front:
 
     # Who is used.
 
-    def mark(self, index: int, up: bool, why: str) -> None:
-        """Checks, or news of readiness, say that a server is up or down."""
-        if self._marked[index] == up:
-            return
-        self._marked[index] = up
-        self.note("server up" if up else "server down", self.name, {"server": self.backends[index].name, "why": why})
-        if up and self.part.slow_start:
-            self._begin_slow_start(index)
-        self.refresh()
-        if not up and self.part.closes_on_down:
-            self._close_all(index)
-        self._pump()
-
-    def _close_all(self, index: int) -> None:
-        for exchange in self._serving.waiting():
-            if exchange.backend is not None and exchange.backend.index == index:
-                self._failed(exchange, "reset", RESET)
-
-    def drain(self, index: int, allowed: bool) -> None:
-        """The operator takes a server out of use, or lets it in again; what it has is finished."""
-        self._allowed[index] = allowed
-        self.refresh()
-        self._pump()
-
-    def _turn(self, turns: Sequence[Turn]) -> None:
-        for turn in turns:
-            self._kept[turn.index] = turn.usable
-            said = {"server": self.backends[turn.index].name, "why": turn.why}
-            self.note("server back" if turn.usable else "server ejected", self.name, said)
-        if turns:
-            self.refresh()
-        self._set_wake()
-
-    def _set_wake(self) -> None:
-        assert self._detector is not None
-        at = self._detector.wake_at
-        if at == inf or (self._wake is not None and self._wake.pending and self._wake_at <= at):
-            return
-        if self._wake is not None:
-            self._wake.cancel()
-        self._wake_at = at
-        self._wake = Alarm(self.env, max(at, self.env._now), self._woken)
-
-    def _woken(self) -> None:
-        assert self._detector is not None
-        self._wake = None
-        if self._wake_at < self._detector.wake_at:  # failures since then have put it off
-            self._set_wake()
-            return
-        self._turn(self._detector.wake(self.env._now))
-        self._pump()
+    def _say(self, what: str, index: int, why: str) -> None:
+        self.note(what, self.name, {"server": self.backends[index].name, "why": why})
 
     def is_used(self, index: int) -> bool:
         """Whether checks, ejection and operator allow a server."""
-        return self._marked[index] and self._kept[index] and self._allowed[index]
+        return self.view.is_used(index)
 
-    def refresh(self) -> None:
-        """Work out anew which servers may be chosen, and tell the policy."""
-        healthy = [backend for backend in self.backends if self.is_used(backend.index)]
-        if self.part.panic and len(healthy) < self.part.panic * len(self.backends):
-            healthy = [backend for backend in self.backends if self._allowed[backend.index]]
-        usable = healthy if self._cap == inf else [backend for backend in healthy if not self._full(backend)]
-        self.usable = usable
-        if usable:
-            self._chooser.usable(usable)
+    def mark(self, index: int, up: bool, why: str) -> None:
+        """Checks, or news of readiness, say that a server is up or down."""
+        if self.view.mark(index, up, why) and not up and self.part.closes_on_down:
+            for exchange in self._serving.waiting():
+                if exchange.backend is not None and exchange.backend.index == index:
+                    self._failed(exchange, "reset", RESET)
 
-    def _some_full(self) -> bool:
-        return any(self.is_used(backend.index) and self._full(backend) for backend in self.backends)
-
-    def _full(self, backend: Backend) -> bool:
-        """Whether a server has all the requests it may have, or all the sticky connections."""
-        connections = len(self._connected[backend.index])
-        return max(connections, backend.active - connections) >= self._cap
-
-    def _begin_slow_start(self, index: int) -> None:
-        self._rises[index] += 1
-        self._ramp(index, self._rises[index], 1)
-
-    def _ramp(self, index: int, rise: int, step: int) -> None:
-        """Raise the weight by one step of twenty, if the server has not fallen again."""
-        if rise != self._rises[index] or not self._marked[index]:
-            self.backends[index].weight = self._weights[index]
-            return
-        self.backends[index].weight = self._weights[index] * step / SLOW_START_STEPS
-        if step > 1:
-            self.refresh()
-        if step < SLOW_START_STEPS:
-            pause = self.part.slow_start / SLOW_START_STEPS
-            Alarm(self.env, self.env._now + pause, lambda: self._ramp(index, rise, step + 1))
+    def drain(self, index: int, by: int) -> None:
+        """The operator takes a server out of use (1), or lets it in again (-1); what it has is finished."""
+        self.view.drain(index, by)
 
     # The balancer itself.
 

@@ -21,8 +21,8 @@ from hasim.results.request_log import RequestLog
 if TYPE_CHECKING:
     from hasim.engines.des.world import LeapingEnvironment
 
-EVENTFUL_MAX = 3e7
-"""More requests, event by event, would take the better part of an hour."""
+EVENTFUL_MAX = 5e7
+"""More requests, event by event, would take more than some minutes, and more memory than many machines have."""
 
 REQUESTS_MAX = 1e8
 """More would take more memory than most machines have: a request is some thirty bytes, several times over."""

@@ -42,7 +42,7 @@ class Pair:
             if self._held is not None:
                 replica.thaw(self._held)
                 self._held = None
-            replica.start()
+            replica.start(at_once=True)  # the failover was until the standby works
         elif self._in_step:
             if self._held is None and replica.running:
                 self._held = replica.freeze()

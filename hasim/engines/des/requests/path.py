@@ -153,7 +153,7 @@ class RequestPath:
 
     def _news(self, front: Front, replica: Replica, delay: float) -> None:
         """Endpoints: what is known of a replica's readiness, some time later."""
-        ready = replica.ready
+        ready = replica.seen_ready
         Alarm(self.env, self.env._now + delay, lambda: front.mark(replica.index, ready, "endpoints"))
 
     def _leaving(self, front: Front, replica: Replica) -> None:
@@ -279,8 +279,23 @@ class RequestPath:
             replica.set_unready(-1)
 
     @contextmanager
+    def drained(self, node: str) -> Iterator[Touch]:
+        """Let balancers send a server nothing new."""
+        replica = self._replica(node)
+        fronts = [front for front in self.fronts.values() if replica in front.replicas]
+        for front in fronts:
+            front.drain(replica.index, by=1)
+        try:
+            yield Touch(bool(fronts))
+        finally:
+            for front in fronts:
+                front.drain(replica.index, by=-1)
+
+    @contextmanager
     def gracefully(self, nodes: Collection[str]) -> Iterator[Touch]:
         """Let servers that go down meanwhile stop gracefully."""
+        for node in nodes:
+            self._replica(node)  # refuses a balancer
         self._graceful += nodes
         try:
             yield Touch(True)

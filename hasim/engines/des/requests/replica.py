@@ -57,6 +57,8 @@ class Replica:
         self._slowed = 1.0
         self._boot: Alarm | None = None
         self._kill: Alarm | None = None
+        self._starts_next = False  # whether another process follows the one that is being stopped
+        self.probed_ready: bool | None = None  # what the readiness probe says, if there is one
         self._jobs: dict[Job, None] = {}  # in a slot
         self._waiting: deque[Job] = deque()
         self._shedding: deque[Job] = deque()
@@ -219,6 +221,15 @@ class Replica:
         healthy = self.needs_up or not self.serving.checks_needs
         return self.running and healthy and not self.unready and not self.closing
 
+    @property
+    def seen_ready(self) -> bool:
+        """What endpoints go by: the verdict of the readiness probe, or the truth where there is none."""
+        return self.ready if self.probed_ready is None else self.probed_ready
+
+    def readiness_changed(self) -> None:
+        """The readiness probe has come to another verdict."""
+        self._tell()
+
     def freeze(self) -> int:
         """Stop all work, connections stay; return the number of the process, which `thaw` wants to see."""
         if not self.running:
@@ -285,10 +296,12 @@ class Replica:
 
     def crash(self) -> None:
         """The process dies; its host says so to whoever is connected, or connects."""
+        self._starts_next = False
         self._die(heard=self.powered)
 
     def power_off(self) -> None:
         """The host is gone; nobody hears anything."""
+        self._starts_next = False
         if self.powered:
             self.powered = False
             self._die(heard=False)
@@ -299,15 +312,16 @@ class Replica:
         self._look()
         self._tell()
 
-    def start(self) -> None:
-        """Start the process, on a host that has power; it listens once it has started up."""
+    def start(self, at_once: bool = False) -> None:
+        """Start the process, on a host that has power; it listens once it has started up, or `at_once`."""
         self.powered = True
         if self._kill is not None:
-            self._die(heard=True)  # the new process does not wait for the old one
+            self._starts_next = True  # a supervisor starts the next process when the old one has gone
+            return
         if self.running or self._boot is not None:
             return
         self._look()
-        delay = 0.0 if self._start_ups is _NEVER else next(self._start_ups)
+        delay = 0.0 if at_once or self._start_ups is _NEVER else next(self._start_ups)
         self._boot = Alarm(self.env, self.env._now + delay, self._listen)
 
     def _listen(self) -> None:
@@ -321,6 +335,7 @@ class Replica:
 
     def stop(self) -> None:
         """Stop gracefully: checks fail, then the listener closes, then it exits once it is idle, or is killed."""
+        self._starts_next = False
         if self._boot is not None:
             self._die(heard=True)
         if not self.running or self._kill is not None:
@@ -374,6 +389,9 @@ class Replica:
             for job in lost:
                 if job.exchange is not None:
                     job.exchange.front.broken(job.exchange)
+        if self._starts_next:
+            self._starts_next = False
+            self.start()
 
     def _look(self) -> None:
         if not self.powered:

@@ -123,6 +123,10 @@ class Watched:
         """Refuse: no requests are served here."""
         self._serves_none()
 
+    def drained(self, node: str) -> Held:
+        """Refuse: no requests are served here."""
+        self._serves_none()
+
     def gracefully(self, nodes: Collection[str]) -> Held:
         """Refuse: no requests are served here."""
         self._serves_none()

@@ -73,10 +73,12 @@ def test_during_the_shutdown_delay_it_serves_on_while_its_checks_fail() -> None:
 
 @pytest.mark.parametrize("lasting", [1.0, 3.0])
 def test_a_start_that_comes_before_the_old_process_has_gone_is_not_forgotten(lasting: float) -> None:
-    # The old process would serve for 2 s more, and then finish what it has.
+    # The old process serves for 2 s more, then finishes what it has, for 3 s; a supervisor waits for its end.
     cluster = scene(takes={"fixed": "3s"}, slots=1000, shutdown_delay="2s")
     log = log_of(cluster, STEADY, ha.Stop("api-1", at="5.005s", lasting=f"{lasting}s"), over="30s")
-    assert all_in(log, "ok", 5.005 + lasting, 26.9)
+    assert all_in(log, "ok", 0.005, 7.005)
+    assert all_in(log, "refused", 7.005, 10.0)
+    assert all_in(log, "ok", 10.01, 26.9)
 
 
 def test_a_stop_meets_a_process_that_is_still_starting_up() -> None:
@@ -87,16 +89,30 @@ def test_a_stop_meets_a_process_that_is_still_starting_up() -> None:
     assert all_in(log, "ok", 22.005, 29.9)
 
 
-def test_a_second_stop_has_a_shutdown_delay_of_its_own() -> None:
+def test_a_second_stop_of_a_process_that_leaves_already_only_keeps_the_next_one_away() -> None:
     cluster = scene(shutdown_delay="4s", **QUICK)
     faults = [
         ha.Stop("api-1", at="5.005s", lasting="500ms"),
         ha.Stop("api-1", at="6.005s", lasting="8s"),
     ]
     log = log_of(cluster, STEADY, *faults, over="30s")
-    assert all_in(log, "ok", 5.505, 10.005)
-    assert all_in(log, "refused", 10.005, 14.005)
+    assert all_in(log, "ok", 5.505, 9.005)
+    assert all_in(log, "refused", 9.005, 14.005)
     assert all_in(log, "ok", 14.005, 29.9)
+
+
+def test_the_next_process_has_a_shutdown_delay_of_its_own() -> None:
+    cluster = scene(shutdown_delay="4s", **QUICK)
+    faults = [
+        ha.Stop("api-1", at="5.005s", lasting="500ms"),
+        ha.Crash("api-1", at="6.005s", lasting="1s"),
+        ha.Stop("api-1", at="8.005s", lasting="8s"),
+    ]
+    log = log_of(cluster, STEADY, *faults, over="30s")
+    assert all_in(log, "refused", 6.005, 7.005)
+    assert all_in(log, "ok", 7.005, 12.005)  # past 9.005, when the delay of the first process would have ended
+    assert all_in(log, "refused", 12.005, 16.005)
+    assert all_in(log, "ok", 16.005, 29.9)
 
 
 # -------------------------------------------------------------------------------------- cold and warm

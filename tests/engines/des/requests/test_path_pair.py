@@ -99,10 +99,10 @@ def test_a_failover_has_the_law_that_was_declared() -> None:
     assert_law(np.array(found) + 0.005, stats.expon(scale=2.0))
 
 
-def test_a_slow_start_of_the_process_comes_on_top_of_the_failover() -> None:
+def test_a_failover_lasts_until_the_standby_works_so_nothing_comes_on_top() -> None:
     log = played(pair(serving={"start_up": {"fixed": "2s"}}), FALL)
-    assert np.all(ended(log, "refused")[within(log, 10.005, 15.005)])
-    assert np.all(ended(log, "ok")[within(log, 15.005, 29.8)])
+    assert np.all(ended(log, "refused")[within(log, 10.005, 13.005)])
+    assert np.all(ended(log, "ok")[within(log, 13.005, 29.8)])
 
 
 def test_a_pair_is_one_server_in_the_log() -> None:
