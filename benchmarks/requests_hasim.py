@@ -10,7 +10,7 @@ from requests_problems import TAKES, Problem, Turn
 
 import hasim as ha
 from hasim.engines.des.world import LeapingEnvironment
-from hasim.waiting import poisson_arrivals, pool_path, random_of, round_robin
+from hasim.waiting import pool_path, random_of, round_robin
 
 
 def cluster(problem: Problem) -> ha.Cluster:
@@ -56,7 +56,7 @@ def finished(log: ha.RequestLog) -> tuple[np.ndarray, np.ndarray]:
 def arrays(problem: Problem, seed: int) -> Turn:
     """The recursions over arrays alone, without a model around them."""
     rng = np.random.default_rng(seed)
-    arrived = poisson_arrivals(problem.rate, rng, 0.0, problem.seconds)
+    arrived = np.concatenate(list(ha.Poisson(rate=problem.rate).blocks(rng, 0.0, problem.seconds)))
     takes = rng.exponential(TAKES, arrived.size)
     if problem.policy is None:
         path = pool_path(arrived, takes, None, 1, problem.slots)

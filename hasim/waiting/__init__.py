@@ -15,7 +15,6 @@ right. Finite patience is left out on purpose: work that is dropped when the cli
 
 from __future__ import annotations
 
-from hasim.waiting.arrivals import poisson_arrivals, poisson_chunks
 from hasim.waiting.assign import random_of, round_robin
 from hasim.waiting.lindley import lindley
 from hasim.waiting.path import Path, Replicas, pool_path, pool_paths
@@ -27,8 +26,6 @@ __all__ = [
     "Replicas",
     "fifo_pool",
     "lindley",
-    "poisson_arrivals",
-    "poisson_chunks",
     "pool_path",
     "pool_paths",
     "random_of",

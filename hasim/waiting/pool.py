@@ -96,6 +96,8 @@ class Pool:
             return None
         order = np.argsort(every, kind="stable")
         source = np.concatenate([np.arange(self.servers), order[: ends.size]])
+        # Or the chains below would lead in circles, for ever.
+        assert bool((source[self.servers :] < np.arange(self.servers, source.size)).all()), "a request waits for itself"
         while bool((source >= self.servers).any()):  # follow the chains of requests back to a server, doubling strides
             source = source[source]
         slots = self.slots[source]

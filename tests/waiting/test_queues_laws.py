@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hasim.waiting import fifo_pool, lindley, poisson_arrivals, pool_path, random_of, round_robin
+import hasim as ha
+from hasim.waiting import fifo_pool, lindley, pool_path, random_of, round_robin
 
 Floats = NDArray[np.float64]
 BATCHES = 50
@@ -29,6 +30,11 @@ def agrees(samples: Floats, expected: float) -> bool:
     return abs(float(means.mean()) - expected) < SIGMAS * error
 
 
+def poisson(rate: float, rng: np.random.Generator, end: float) -> Floats:
+    """Poisson arrivals from 0 on."""
+    return np.concatenate(list(ha.Poisson(rate=rate).blocks(rng, 0.0, end)))
+
+
 def erlang_c(servers: int, offered: float) -> float:
     """P(wait) from the definition: a sum of Poisson weights, fine for few servers."""
     weights = [offered**k / math.factorial(k) for k in range(servers)]
@@ -40,7 +46,7 @@ def erlang_c(servers: int, offered: float) -> float:
 @pytest.mark.parametrize(("servers", "load", "count"), [(1, 0.8, 1e6), (2, 0.8, 1e6), (10, 0.8, 1e6), (100, 0.95, 3e6)])
 def test_poisson_requests_with_exponential_work_wait_as_erlang_said(servers: int, load: float, count: float) -> None:
     rng = np.random.default_rng(servers)
-    arrivals = poisson_arrivals(load * servers, rng, 0, count / (load * servers))
+    arrivals = poisson(load * servers, rng, count / (load * servers))
     waits = fifo_pool(arrivals, rng.exponential(1, arrivals.size), servers) - arrivals
     waiting = erlang_c(servers, load * servers)
     spare = servers * (1 - load)
@@ -52,7 +58,7 @@ def test_poisson_requests_with_exponential_work_wait_as_erlang_said(servers: int
 @pytest.mark.parametrize(("law", "scv"), [("constant", 0.0), ("exponential", 1.0), ("two-point", 4.0)])
 def test_one_server_waits_as_pollaczek_and_khinchine_said(law: str, scv: float) -> None:
     rng = np.random.default_rng(21)
-    arrivals = poisson_arrivals(0.8, rng, 0, 1_500_000)
+    arrivals = poisson(0.8, rng, 1_500_000)
     count = arrivals.size
     services = {
         "constant": np.ones(count),
@@ -67,7 +73,7 @@ def test_random_balancing_is_one_queue_each_and_round_robin_is_better() -> None:
     # where σ in (0, 1) solves σ = E[exp(-μ(1-σ)A)], here ((ρ·10)/(ρ·10 + 1-σ))¹⁰.
     rng = np.random.default_rng(22)
     replicas, load = 10, 0.9
-    arrivals = poisson_arrivals(load * replicas, rng, 0, 2_000_000 / (load * replicas))
+    arrivals = poisson(load * replicas, rng, 2_000_000 / (load * replicas))
     services = rng.exponential(1, arrivals.size)
     at_random = pool_path(arrivals, services, random_of(arrivals.size, replicas, rng), replicas)
     in_turn = pool_path(arrivals, services, round_robin(arrivals.size, replicas), replicas)
@@ -82,7 +88,7 @@ def test_random_balancing_is_one_queue_each_and_round_robin_is_better() -> None:
 def test_the_number_in_service_is_rate_times_length() -> None:
     # Little's law on a finite horizon that begins and ends empty is an identity, not a limit.
     rng = np.random.default_rng(23)
-    arrivals = poisson_arrivals(9.0, rng, 0, 1000)
+    arrivals = poisson(9.0, rng, 1000)
     path = pool_path(arrivals, rng.exponential(1, arrivals.size), None, 5, 2)
     events = np.concatenate([path.starts, path.ends])
     change = np.concatenate([np.ones(arrivals.size), -np.ones(arrivals.size)])

@@ -12,6 +12,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
 from hasim.errors import ModelError
 from hasim.waiting import (
@@ -113,7 +114,7 @@ def test_replicas_with_lines_of_their_own_are_independent_pools(policy: str, slo
     assign = {
         "round robin": round_robin(9000, 7, first=3),
         "random": random_of(9000, 7, rng),
-        "skewed": random_of(9000, 7, rng, weights=[0, 1, 1, 5, 1, 1, 0]),
+        "skewed": rng.choice(7, 9000, p=np.array([0, 1, 1, 5, 1, 1, 0]) / 9),
     }[policy]
     path = pool_path(arrivals, services, assign, replicas=7, slots=slots)
     assert np.array_equal(path.server, assign)
@@ -258,7 +259,22 @@ def test_a_chunk_before_the_last_one_is_refused() -> None:
         Replicas(2, 1, shared=True).feed([4.0], [1.0], [0])
 
 
-@pytest.mark.parametrize("weights", [[0.0, 0.0], [1.0, -1.0], [1.0]])
-def test_weights_that_are_none_are_refused(weights: list[float]) -> None:
-    with pytest.raises(ModelError, match="weights"):
-        random_of(5, 2, np.random.default_rng(1), weights)
+@pytest.mark.parametrize("replicas", [1, 3, 7, 4096, 10_000, 2**31 - 1])
+def test_the_largest_draw_of_all_still_goes_to_the_last_replica(replicas: int) -> None:
+    class Largest:
+        def random(self, size: int) -> Floats:
+            return np.full(size, 1 - ROUNDOFF)
+
+    assert random_of(2, replicas, Largest()).tolist() == [replicas - 1] * 2  # type: ignore[arg-type]
+
+
+def test_replicas_at_random_are_all_as_likely() -> None:
+    counts = np.bincount(random_of(70_000, 7, np.random.default_rng(14)), minlength=7)
+    assert counts.size == 7 and stats.chisquare(counts).pvalue > 1e-4
+
+
+def test_a_mistake_in_who_waits_for_whom_is_no_endless_loop() -> None:
+    pool = Pool(2, track=True)
+    pool.feed([0.0, 0.0], [2.0, 3.0])
+    with pytest.raises(AssertionError, match="waits for itself"):
+        pool._take(np.array([1.0]))  # an end before any server is free

@@ -20,6 +20,7 @@ from pydantic import (
     Discriminator,
     Field,
     InstanceOf,
+    PrivateAttr,
     SerializeAsAny,
     Tag,
     WithJsonSchema,
@@ -29,6 +30,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from hasim.declared import Declared, shown
 from hasim.kinds import InShort, tag_of
+from hasim.model.laws.csv_column import read_column
+from hasim.model.laws.empirical import Unit
 from hasim.units import Count, Seconds, Share
 
 Array = NDArray[np.float64]
@@ -214,27 +217,66 @@ class Daily(Arrivals):
 
 
 class Replay(Arrivals):
-    """Arrivals that were recorded: `Replay(times=[0.013, 0.021, …])`, seconds in ascending order."""
+    """Arrivals that were recorded: `Replay(times=[0.013, 0.021, …])`, or a column of a CSV file.
+
+    Either way they are seconds of the run, in ascending order; a file may have them in another `unit`. A file has a
+    header, is read when the model is, and has at most 20 MB. The run begins at 0: a record that begins at some time of
+    day is to be shifted to its first second.
+    """
 
     kind: Literal["replay"] = "replay"
-    times: tuple[float, ...] = Field(min_length=1, description="Arrivals in seconds of the run, ascending.")
+    times: tuple[float, ...] = Field(default=(), description="Arrivals in seconds of the run, ascending.")
+    csv: str | None = Field(default=None, description="A CSV file with a header; relative to the model file.")
+    column: str | None = Field(default=None, description="Name of the column with the arrivals, ascending.")
+    unit: Unit | None = Field(default=None, description="Unit of the numbers in the column; left out: seconds.")
+    _recorded: tuple[float, ...] = PrivateAttr(default=())
 
     @model_validator(mode="after")
-    def _ascending(self) -> Self:
-        times = np.array(self.times)
-        if not np.all(np.isfinite(times)) or times[0] < 0 or np.any(np.diff(times) < 0):
-            raise ValueError("times are finite seconds from 0 on, in ascending order")
+    def _read(self) -> Self:
+        if self.csv is None:
+            if "times" not in self.model_fields_set:
+                raise ValueError("a replay takes either times (a list of seconds) or csv (a file)")
+            if self.column is not None or self.unit is not None:
+                raise ValueError("column and unit describe a csv file; times are seconds of the run")
+            if not self.times:
+                raise ValueError("times: name at least one")
+            _check_ascending(self.times, "times")
+            self._recorded = self.times
+            return self
+        if self.times:
+            raise ValueError("a replay takes either times (a list of seconds) or csv (a file), not both")
+        self._recorded = read_column(self.csv, self.column, self.unit or "s")
+        _check_ascending(self._recorded, self.csv if self.column is None else f"{self.csv}, column {self.column!r}")
         return self
 
+    @property
+    def recorded(self) -> tuple[float, ...]:
+        """The arrivals in seconds of the run, ascending, wherever they came from."""
+        return self._recorded
+
     def segments(self, start: float, end: float) -> Iterator[Segment]:
-        times = np.array(self.times)
+        times = np.array(self._recorded)
         upto = min(end, max(float(times[-1]), start) + 1e-9)
         if start < upto:
             yield start, upto, float(np.sum((times >= start) & (times < upto))) / (upto - start)
 
     def blocks(self, rng: np.random.Generator, start: float, end: float) -> Iterator[Array]:
-        times = np.array(self.times)
+        times = np.array(self._recorded)
         yield times[(times >= start) & (times < end)]
+
+
+def _check_ascending(given: tuple[float, ...], where: str) -> None:
+    """Name the first arrival that is out of order, or is no time."""
+    times = np.array(given)
+    bad = ~(np.isfinite(times) & (times >= 0))
+    if bad.any():
+        at = int(bad.argmax())
+        raise ValueError(f"{where}: arrival {at + 1} is {given[at]:g}; arrivals are finite seconds from 0 on")
+    back = np.diff(times) < 0
+    if back.any():
+        at = int(back.argmax()) + 1
+        said = f"arrival {at + 1}, at {given[at]:.9g} s, is before the one above it, at {given[at - 1]:.9g} s"
+        raise ValueError(f"{where}: {said}; arrivals are in ascending order")
 
 
 def _rate_alone(value: Any) -> Any:

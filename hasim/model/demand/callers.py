@@ -15,12 +15,16 @@ class Dns(Declared):
     """Balancing by name: each client looks the servers up and keeps to one of the addresses until it looks again.
 
     A client that keeps an answer for ever (`ttl: null`) is a common one: Java with a security manager, many
-    connection pools. Source of the default: the Corefile that CoreDNS ships for Kubernetes answers with a ttl of 30 s.
+    connection pools. Sources of the defaults: the Corefile that CoreDNS ships for Kubernetes answers with a ttl of 30 s;
+    plain DNS (RFC 1035) gives what is written in its zone and knows nothing of anybody's health.
     """
 
     ttl: Seconds | None = Field(default=30.0, gt=0, description="How long an answer is kept; null: for ever.")
     healthy_only: bool = Field(
-        default=True, strict=True, description="Whether addresses of servers that are known to be down are left out."
+        default=False,
+        strict=True,
+        description="Whether addresses of servers that are known to be down are left out, as by a name server that "
+        "checks them, or that of Kubernetes for a headless service.",
     )
     delay: Seconds = Field(default=0.0, ge=0, description="From a server's fall, or return, until the answers show it.")
 
@@ -56,4 +60,13 @@ class Clients(Declared):
     def _deadline_above_timeout(self) -> Self:
         if self.timeout is not None and self.deadline is not None and self.timeout > self.deadline:
             raise ValueError(f"the timeout of an attempt, {self.timeout:g} s, is above the deadline of the whole call")
+        return self
+
+    @model_validator(mode="after")
+    def _a_copy_goes_elsewhere(self) -> Self:
+        if self.hedge is not None and (self.connections == "sticky" or self.dns is not None):
+            why = "connections: sticky" if self.connections == "sticky" else "dns"
+            raise ValueError(
+                f"`hedge` asks another server, but with `{why}` a client keeps to one; leave one of them out"
+            )
         return self

@@ -1,7 +1,7 @@
 """Loads whose requests do not feed back: their paths as arrays, with the same luck as event by event.
 
 Where arrivals, work and choice of server are settled before anybody waits, the path of every request follows from
-recursions over arrays (`hasim.waiting`), a hundred times as fast as events. Streams are drawn in the same order as the
+recursions over arrays (`hasim.waiting`), ten to thirty times as fast as events. Streams are drawn in the same order as the
 event loop would draw them, so both give the same log, request by request, up to rounding.
 """
 
@@ -25,7 +25,7 @@ from hasim.model.system import System
 from hasim.results.outcomes import GATEWAY_TIMEOUT, OK, TIMEOUT, UNANSWERED
 from hasim.results.request_log import RequestLog
 from hasim.streams import Streams
-from hasim.waiting import Replicas
+from hasim.waiting import Replicas, random_of, round_robin
 
 # Fields that the arrays take into account, or that act only when something fails. What is not named here, because it
 # feeds back or because nobody has thought about it, is left to the event loop wherever it is used.
@@ -227,6 +227,6 @@ class FeedForward:
         if servers == 1:
             return np.zeros(count, dtype=np.int64)
         if isinstance(self._balancer, Balancer) and isinstance(self._balancer.policy, RoundRobin):
-            return (self._done + np.arange(count)) % servers
+            return round_robin(count, servers, first=self._done)
         where = f"{self._load.name}/addresses" if self._route.balancer is None else f"{self._route.balancer}/policy"
-        return (self._streams[where].random(count) * servers).astype(np.int64)
+        return random_of(count, servers, self._streams[where])
