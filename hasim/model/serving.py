@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from hasim.declared import Declared
+from hasim.declared import Declared, at
+from hasim.errors import ModelError
+from hasim.kinds import by_name
 from hasim.model.laws import LawField
-from hasim.protocols.health import CrashLoopBackOff, Probe
+from hasim.protocols.health import CrashLoopBackOff, Probe, SystemdRestart
 from hasim.units import Count, Seconds, Share
+
+
+def _supervisor(value: Any) -> str:
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return f"kind={kind}"
+
+
+AnyRestart = Annotated[
+    Annotated[CrashLoopBackOff, Tag("kind=crash_loop")] | Annotated[SystemdRestart, Tag("kind=systemd")],
+    Discriminator(_supervisor),
+    by_name("crash_loop", "systemd"),
+]
+"""A pydantic field holding who starts a killed process again: `systemd`, a mapping with its kind, or an object."""
 
 
 class WarmUp(Declared):
@@ -29,8 +45,11 @@ class Collections(Declared):
 class Serving(Declared):
     """What a replica does with requests; a pool with it is played request by request when there is a load.
 
-    A request takes a slot for its service time, by itself, whatever else the replica does; with `sharing`, all
-    requests share the replica's `slots` processors equally (processor sharing).
+    A request takes a slot for its service time, by itself, whatever else the replica does. With `sharing`, all
+    requests share the replica's `slots` processors equally (processor sharing): nobody waits, so `drop_expired` and
+    `shedding_takes`, which act on what waits, are refused, and an `in_flight_limit` may be below the slots. All other
+    fields mean there what they mean elsewhere. What would do nothing is refused, too: what shedding costs or says
+    without an `in_flight_limit`, a `restart` without the `liveness` that kills.
     """
 
     takes: LawField = Field(
@@ -64,7 +83,10 @@ class Serving(Declared):
         default=30.0, gt=0, description="On a graceful stop: from its beginning to SIGKILL (Kubernetes: 30 s)."
     )
     reads_from_cache: bool = Field(
-        default=True, strict=True, description="Whether reads are served while what the pool needs is down."
+        default=False,
+        strict=True,
+        description="Whether reads are served while what the pool needs is down (API server: LIST and GET with "
+        "resourceVersion=0, from its watch cache; a plain GET needs etcd).",
     )
     needs_timeout: Seconds = Field(
         default=60.0, gt=0, description="How long a request waits for what the pool needs (kube-apiserver: 60 s)."
@@ -73,8 +95,14 @@ class Serving(Declared):
         default=True, strict=True, description="Whether health checks fail while what the pool needs is down."
     )
     liveness: Probe | None = Field(default=None, description="A probe that kills and restarts a replica that fails it.")
-    restart: CrashLoopBackOff = Field(
-        default=CrashLoopBackOff(), description="How long a killed replica waits before it starts again."
+    readiness: Probe | None = Field(
+        default=None,
+        description="A probe that decides what balancers with a `view_delay` see of a replica; left out: its own "
+        "state, at once.",
+    )
+    restart: AnyRestart = Field(
+        default=CrashLoopBackOff(),
+        description="How long a killed replica waits before it starts again; `systemd` may give it up.",
     )
     goaway_chance: Share = Field(
         default=0.0, description="Chance with each answer that a sticky connection is asked to go elsewhere."
@@ -82,12 +110,23 @@ class Serving(Declared):
 
     @model_validator(mode="after")
     def _limits_fit(self) -> Self:
-        if self.discipline == "sharing" and (self.drop_expired or self.shedding_takes is not None):
-            raise ValueError("with `sharing` nothing waits, so drop_expired and shedding_takes have no meaning")
         if self.in_flight_limit is not None and self.in_flight_limit < self.slots and self.discipline != "sharing":
             raise ValueError(
                 f"in_flight_limit is {self.in_flight_limit}, below the {self.slots} slots, which it counts in"
             )
         if self.shutdown_delay >= self.grace:
             raise ValueError("shutdown_delay is within the grace period, so it is shorter than `grace`")
+        return self
+
+    @model_validator(mode="after")
+    def _all_of_it_acts(self) -> Self:
+        if self.discipline == "sharing" and (self.drop_expired or self.shedding_takes is not None):
+            raise ValueError("with `sharing` nothing waits, so drop_expired and shedding_takes have no meaning")
+        if self.in_flight_limit is None and (self.shedding_takes is not None or self.retry_after):
+            raise ValueError("without an in_flight_limit nobody is refused; shedding_takes and retry_after do nothing")
+        if self.liveness is None and self.restart != CrashLoopBackOff():
+            raise ValueError("`restart` is of what `liveness` kills, and there is no such probe")
+        if self.liveness is not None and self.liveness.successes != 1:
+            said = f"got {self.liveness.successes}; Kubernetes allows 1 for liveness, and more for readiness only"
+            raise ModelError.of([at(("liveness", "successes"), said)])
         return self

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hasim.declared import shown
 from hasim.errors import ModelError
 from hasim.results import Run
+from hasim.results.phases import fault_spans
 from hasim.trace import Fact
 from hasim.units import human
 from hasim.views.axes import GREY, INK, ORANGE, PALE, RED, axes_or_new, calm, linear_seconds
@@ -30,15 +31,6 @@ class Row:
     down: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Scripted:
-    """A scripted fault: what it did to whom, from when to when in seconds."""
-
-    text: str
-    start: float
-    end: float
-
-
 def timeline(run: Run, ax: Axes | None = None) -> Axes:
     """Draw when each service, each part and whatever else fell was down, and when a part was failing over.
 
@@ -53,10 +45,11 @@ def timeline(run: Run, ax: Axes | None = None) -> Axes:
     rows, left_out = rows_of(run)
     ax = axes_or_new(ax, 9.0, 1.2 + 0.32 * len(rows))
     heights = _heights(rows)
-    for fault in scripted(run):
-        ax.axvspan(fault.start, fault.end, color=PALE, zorder=0)
+    faults = fault_spans(run.trace, run.end_s)
+    for fault in faults:
+        ax.axvspan(fault.start_s, fault.end_s, color=PALE, zorder=0)
         ax.annotate(
-            fault.text, xy=(fault.start, 1), xycoords=("data", "axes fraction"), xytext=(3, 3),
+            fault.text, xy=(fault.start_s, 1), xycoords=("data", "axes fraction"), xytext=(3, 3),
             textcoords="offset points", color=GREY, fontsize=9,
         )  # fmt: skip
     for row, y in zip(rows, heights, strict=True):
@@ -72,7 +65,7 @@ def timeline(run: Run, ax: Axes | None = None) -> Axes:
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
     seed = "" if run.seed is None else f", seed {run.seed}"
-    lift = 18 if scripted(run) else 6
+    lift = 18 if faults else 6
     ax.set_title(f"{run.cluster}: {human(run.horizon_s)}{seed}", loc="left", color=INK, fontsize=11, pad=lift)
     if left_out:
         ax.set_xlabel(f"{left_out} more fell and are left out", color=GREY)
@@ -96,27 +89,6 @@ def rows_of(run: Run, rows_max: int = ROWS_MAX) -> tuple[list[Row], int]:
     groups = {"services": list(run.services), "parts": parts, "hosts and members": fallen}
     rows = [Row(group, name, run.intervals[name]) for group, names in groups.items() for name in names]
     return rows[:rows_max], max(0, len(rows) - rows_max)
-
-
-def scripted(run: Run) -> list[Scripted]:
-    """The scripted faults of a run, in order of their beginning."""
-    begun: dict[str, Fact] = {}
-    found = []
-    for fact in run.trace:
-        if not isinstance(fact, Fact) or fact.kind not in ("fault begun", "fault ended"):
-            continue
-        if fact.kind == "fault begun":
-            begun[fact.subject] = fact
-        elif fact.subject in begun:
-            start = begun.pop(fact.subject)
-            found.append(Scripted(_said(start), start.at, fact.at))
-    found += [Scripted(_said(fact), fact.at, run.end_s) for fact in begun.values()]
-    return sorted(found, key=lambda each: (each.start, each.end, each.text))
-
-
-def _said(fact: Fact) -> str:
-    kind = fact.detail if isinstance(fact.detail, str) else str(fact.detail.get("fault", "fault"))
-    return f"{kind} of {fact.subject}"
 
 
 def _parts(run: Run) -> set[str]:

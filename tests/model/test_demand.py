@@ -226,3 +226,11 @@ def test_a_takeover_by_vrrp_is_the_same_law_in_all_engines() -> None:
     assert pair is not None
     low, high = float(pair.takes.quantile(0)), float(pair.takes.quantile(1))
     assert (low, high) == pytest.approx((2.609375, 3.609375))
+
+
+@pytest.mark.parametrize("verb", ["solve", "estimate"])
+def test_engines_that_count_time_refuse_a_load_by_name(verb: str) -> None:
+    with pytest.raises(ha.CannotModel, match=f"{verb} cannot model a load: its figures count time, not requests"):
+        getattr(ha, verb)(cluster().during(ha.Load(1, to="lb")))
+    loaded = cluster(loads={"l": {"rate": 5, "to": "lb"}})
+    assert getattr(ha, verb)(loaded).services["s"].availability.value == 1.0

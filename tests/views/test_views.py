@@ -14,13 +14,14 @@ import pytest
 
 import hasim as ha
 from hasim.results import Blame, Estimate, Run, Sample, ServiceFigures, Solution
+from hasim.results.phases import fault_spans
 from hasim.trace import Fact, Trace
 from hasim.units import YEAR
 from hasim.views.agreement import compare_engines
 from hasim.views.axes import ORANGE, RED, percent
 from hasim.views.blame import ranked
 from hasim.views.page import BAR_WIDTH, LANE_WIDTH, blame_bars, story
-from hasim.views.timeline import rows_of, scripted
+from hasim.views.timeline import rows_of
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -156,8 +157,9 @@ def test_red_bars_are_the_down_intervals_and_orange_ones_the_failovers() -> None
 
 
 def test_scripted_faults_are_told_with_beginning_and_end() -> None:
-    (fault,) = scripted(story_of_a_crash())
-    assert (fault.text, fault.start, fault.end) == ("Crash of cp-1", 10.0, 130.0)
+    run = story_of_a_crash()
+    (fault,) = fault_spans(run.trace, run.end_s)
+    assert (fault.text, fault.start_s, fault.end_s) == ("Crash of cp-1", 10.0, 130.0)
 
 
 def test_more_rows_than_fit_are_counted() -> None:

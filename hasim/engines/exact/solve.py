@@ -33,7 +33,10 @@ def solve(model: Cluster | Scenario, over: str | None = None) -> Solution:
     refused: CannotModel says what, why, and which engine to ask.
     """
     if isinstance(model, Scenario):
-        raise CannotModel("scripted faults", "it knows long runs, not single stories", "use ha.simulate")
+        if model.faults:
+            raise CannotModel("scripted faults", "it knows long runs, not single stories", "use ha.simulate")
+        instead = "use ha.simulate, or solve the cluster alone"
+        raise CannotModel("a load", "its figures count time, not requests", instead)
     if not isinstance(model, Cluster):
         raise ModelError(f"solve takes a Cluster, got {type(model).__name__}; read a file with ha.load")
     length = None if over is None else _horizon(over)

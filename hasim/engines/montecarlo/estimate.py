@@ -48,7 +48,10 @@ def estimate(
     (CannotModel): they belong to one history.
     """
     if isinstance(cluster, Scenario):
-        raise CannotModel("scripted faults", "they happen at set times of one history", engine="estimate")
+        if cluster.faults:
+            raise CannotModel("scripted faults", "they happen at set times of one history", engine="estimate")
+        instead = "use ha.simulate, or estimate the cluster alone"
+        raise CannotModel("a load", "its figures count time, not requests", instead, "estimate")
     if not isinstance(cluster, Cluster):
         raise ModelError(f"estimate takes a Cluster, got {type(cluster).__name__}; read a file with ha.load")
     if executor is not None and not hasattr(executor, "submit"):

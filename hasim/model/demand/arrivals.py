@@ -28,7 +28,8 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
-from hasim.declared import Declared, shown
+from hasim.declared import Declared, at, shown
+from hasim.errors import ModelError
 from hasim.kinds import InShort, tag_of
 from hasim.model.laws.csv_column import read_column
 from hasim.model.laws.empirical import Unit
@@ -239,14 +240,17 @@ class Replay(Arrivals):
             if self.column is not None or self.unit is not None:
                 raise ValueError("column and unit describe a csv file; times are seconds of the run")
             if not self.times:
-                raise ValueError("times: name at least one")
-            _check_ascending(self.times, "times")
+                raise ModelError.of([at(("times",), "got none; give at least one arrival")])
+            _check_ascending(self.times, "times", "")
             self._recorded = self.times
             return self
         if self.times:
             raise ValueError("a replay takes either times (a list of seconds) or csv (a file), not both")
-        self._recorded = read_column(self.csv, self.column, self.unit or "s")
-        _check_ascending(self._recorded, self.csv if self.column is None else f"{self.csv}, column {self.column!r}")
+        try:
+            self._recorded = read_column(self.csv, self.column, self.unit or "s")
+        except ValueError as error:
+            raise ModelError.of([at(("csv",), str(error))]) from None
+        _check_ascending(self._recorded, "csv", f"{self.csv}, ")
         return self
 
     @property
@@ -265,18 +269,23 @@ class Replay(Arrivals):
         yield times[(times >= start) & (times < end)]
 
 
-def _check_ascending(given: tuple[float, ...], where: str) -> None:
-    """Name the first arrival that is out of order, or is no time."""
+def _check_ascending(given: tuple[float, ...], field: str, where: str) -> None:
+    """Name the first arrival that is no time, or is out of order."""
     times = np.array(given)
-    bad = ~(np.isfinite(times) & (times >= 0))
-    if bad.any():
-        at = int(bad.argmax())
-        raise ValueError(f"{where}: arrival {at + 1} is {given[at]:g}; arrivals are finite seconds from 0 on")
-    back = np.diff(times) < 0
-    if back.any():
-        at = int(back.argmax()) + 1
-        said = f"arrival {at + 1}, at {given[at]:.9g} s, is before the one above it, at {given[at - 1]:.9g} s"
-        raise ValueError(f"{where}: {said}; arrivals are in ascending order")
+    wrong = ~(np.isfinite(times) & (times >= 0))
+    back = np.concatenate([[False], np.diff(times) < 0])
+    if wrong.any():
+        number = int(wrong.argmax())
+        said = f"arrival {number + 1} is {given[number]:g}; arrivals are finite seconds from 0 on"
+    elif back.any():
+        number = int(back.argmax())
+        said = (
+            f"arrival {number + 1}, at {given[number]:.9g} s, is before the one above it, at {given[number - 1]:.9g} s"
+        )
+        said += "; arrivals are in ascending order"
+    else:
+        return
+    raise ModelError.of([at((field,), where + said)])
 
 
 def _rate_alone(value: Any) -> Any:

@@ -15,8 +15,8 @@ class Dns(Declared):
     """Balancing by name: each client looks the servers up and keeps to one of the addresses until it looks again.
 
     A client that keeps an answer for ever (`ttl: null`) is a common one: Java with a security manager, many
-    connection pools. Sources of the defaults: the Corefile that CoreDNS ships for Kubernetes answers with a ttl of 30 s;
-    plain DNS (RFC 1035) gives what is written in its zone and knows nothing of anybody's health.
+    connection pools. Sources of the defaults: the Corefile that CoreDNS ships for Kubernetes answers with a ttl of
+    30 s; plain DNS (RFC 1035) gives what is written in its zone and knows nothing of anybody's health.
     """
 
     ttl: Seconds | None = Field(default=30.0, gt=0, description="How long an answer is kept; null: for ever.")
@@ -26,7 +26,15 @@ class Dns(Declared):
         description="Whether addresses of servers that are known to be down are left out, as by a name server that "
         "checks them, or that of Kubernetes for a headless service.",
     )
-    delay: Seconds = Field(default=0.0, ge=0, description="From a server's fall, or return, until the answers show it.")
+    delay: Seconds = Field(
+        default=0.0, ge=0, description="With `healthy_only`: from a server's fall, or return, until the answers show it."
+    )
+
+    @model_validator(mode="after")
+    def _delay_of_what_is_known(self) -> Self:
+        if self.delay and not self.healthy_only:
+            raise ValueError("`delay` is until answers show who is down, and they do with `healthy_only: true` only")
+        return self
 
 
 class Clients(Declared):

@@ -6,7 +6,7 @@ Both are declared, and count in a fresh `Restarts` for each process.
 from __future__ import annotations
 
 import math
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
@@ -32,6 +32,7 @@ class CrashLoopBackOff(Declared):
     Lifecycle", and its client-go util/flowcontrol/backoff.go, where the reset is twice the cap.
     """
 
+    kind: Literal["crash_loop"] = "crash_loop"
     first: Seconds = Field(default=10.0, gt=0, description="Wait before the second restart; Kubernetes: 10s.")
     cap: Seconds = Field(default=300.0, gt=0, description="Longest wait; Kubernetes: 300s.")
     reset: Seconds | None = Field(
@@ -77,6 +78,7 @@ class SystemdRestart(Declared):
     DefaultStartLimitIntervalSec. The kubelet's unit has wait 10s and window 0s, and so is never given up.
     """
 
+    kind: Literal["systemd"] = "systemd"
     wait: Seconds = Field(default=0.1, ge=0, description="RestartSec: wait before a restart; systemd: 100ms.")
     burst: Count = Field(default=5, ge=0, description="StartLimitBurst: starts in a window; 0: no limit; systemd: 5.")
     window: Seconds = Field(

@@ -1,7 +1,8 @@
-"""The supervisor of a replica: its liveness probe, the kill that follows, and the restart after a back-off."""
+"""The supervisor of a replica: its probes, the kill and restart that follow one, the verdict that follows the other."""
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from hasim.balancing.draws import uniforms
@@ -17,29 +18,45 @@ if TYPE_CHECKING:
 
 
 class Kubelet:
-    """Probes one replica for liveness; one that fails is stopped, killed after its grace, and started again.
+    """Probes one replica; one that fails for liveness is stopped, killed after its grace, and started again.
 
     A probe that asks about what the pool needs fails with it, on all replicas at once: so a lost quorum kills healthy
-    API servers, and their back-off delays the recovery.
+    API servers, and their back-off delays the recovery. A supervisor that gives up leaves it down.
+
+    With a readiness probe, `probed_ready` of the replica is what it has found; whoever follows readiness sees that. A
+    process that has gone is unready at once, and so is one that is asked to leave: Kubernetes takes a pod that is being
+    deleted out of the endpoints itself. One that liveness kills is not being deleted.
     """
 
-    def __init__(self, env: LeapingEnvironment, probe: Probe, replica: Replica, streams: Streams) -> None:
+    def __init__(self, env: LeapingEnvironment, liveness: Probe | None, replica: Replica, streams: Streams) -> None:
+        """Probe for liveness, if so, and for readiness, if the replica's serving says so."""
         self._env = env
         self._replica = replica
         self._restarts = replica.serving.restart.counting()
         self._killing = False
         self._began = 0.0
         chance = uniforms(streams[f"{replica.name}/probe"])
-        worker = ProbeWorker(replica.name, liveness=probe)
-        self._ticking = Ticking(env, worker, chance, self._ping, self._say)
+        self._prober = ProbeWorker(replica.name, liveness=liveness, readiness=replica.serving.readiness)
+        self._ticking = Ticking(env, self._prober, chance, self._ping, self._say)
         self._runs = replica.running
+        if replica.serving.readiness is not None:
+            replica.probed_ready = replica.running  # until the run begins
         replica.watchers.append(self._look)
 
     def start(self) -> None:
-        """Begin to probe."""
+        """Begin to probe a container that has run for long and is known for what it is, or is known to be gone."""
+        replica, prober = self._replica, self._prober
         self._ticking.hear(Started())
-        if not self._replica.running:
+        if not replica.running:
             self._ticking.hear(Proposed(ContainerDied()))
+        else:
+            prober.since = -inf
+            if "readiness" in prober.workers and replica.ready and not prober.ready:
+                worker = prober.workers["readiness"]
+                worker.passed = worker.last = prober.ready = True
+        self._judge()
+        if not replica.seen_ready:
+            replica.readiness_changed()
 
     def _ping(self, ping: Ping) -> None:
         replica = self._replica
@@ -48,19 +65,37 @@ class Kubelet:
 
     def _answer(self, ping: Ping, lives: bool) -> None:
         replica = self._replica
-        alive = lives and (replica.needs_up or not replica.serving.checks_needs)
-        self._ticking.hear(Received(replica.name, Pong(ping.n, alive, "" if alive else "not live")))
+        if ping.about == "readiness":
+            well, why = lives and replica.ready, "not ready"
+        else:
+            well, why = lives and (replica.needs_up or not replica.serving.checks_needs), "not live"
+        self._ticking.hear(Received(replica.name, Pong(ping.n, well, "" if well else why)))
 
     def _say(self, said: Announce) -> None:
         if said.kind == "unhealthy":
             self._killing = True
             self._replica.note("liveness kill", self._replica.name, {})
             self._replica.stop()
+        elif said.kind in ("ready", "unready"):
+            self._judge()
+
+    def _judge(self) -> None:
+        """Let it be known whether the replica counts as ready, if there is a probe for it."""
+        replica = self._replica
+        if replica.serving.readiness is None:
+            return
+        leaving = replica._kill is not None and not self._killing
+        ready = self._prober.ready and not leaving
+        if ready is not replica.probed_ready:
+            replica.probed_ready = ready
+            replica.note("ready" if ready else "unready", replica.name, {})
+            replica.readiness_changed()
 
     def _look(self) -> None:
         """See whether the process has gone, or has come back."""
         replica, now = self._replica, self._env._now
         if replica.running == self._runs:
+            self._judge()
             return
         self._runs = replica.running
         if replica.running:
@@ -71,7 +106,10 @@ class Kubelet:
         if self._killing:
             self._killing = False
             delay = self._restarts.delay(self._began, now)
-            Alarm(self._env, now + delay, self._restart)
+            if delay < inf:
+                Alarm(self._env, now + delay, self._restart)
+            else:
+                replica.note("restart given up", replica.name, {})
 
     def _restart(self) -> None:
         if self._replica.standing:

@@ -231,7 +231,7 @@ def pool_on_hosts() -> ha.Cluster:
 
 def dns_outages(dns: dict[str, Any], fault: Any, over: str, users: int = 300) -> tuple[Floats, int]:
     """From a crash at 10 s to the first success of each client that a failure met; and how many never had one."""
-    clients = ha.Clients(count=users, timeout="100ms", dns=ha.Dns(**dns))
+    clients = ha.Clients(count=users, timeout="100ms", dns=ha.Dns(healthy_only=True, **dns))
     log = log_of(pool_on_hosts(), ha.Load(users=users, think={"fixed": "200ms"}, clients=clients), fault, over=over)
     outages, never = [], 0
     for user in range(users):
@@ -267,7 +267,7 @@ def test_a_client_that_never_looks_again_is_out_until_the_server_is_back() -> No
 
 def test_names_that_list_the_dead_as_well_lead_there_again_and_again() -> None:
     users = 300
-    clients = ha.Clients(count=users, timeout="100ms", dns=ha.Dns(ttl="5s", healthy_only=False))
+    clients = ha.Clients(count=users, timeout="100ms", dns=ha.Dns(ttl="5s"))
     crash = ha.Crash("h1", at="10s", lasting="1d")
     log = log_of(pool_on_hosts(), ha.Load(users=users, think={"fixed": "200ms"}, clients=clients), crash, over="81s")
     for at in (20.0, 40.0, 60.0, 80.0):

@@ -232,7 +232,7 @@ BUSY = ha.Load(
     rate=150,
     name="busy",
     writes=0.3,
-    clients=ha.Clients(count=20, timeout="50ms", retry=ha.Retry(), hedge=ha.Hedge(after="30ms"), connections="sticky"),
+    clients=ha.Clients(count=20, timeout="50ms", retry=ha.Retry(), hedge=ha.Hedge(after="30ms"), connections="each"),
 )
 LB: dict[str, Any] = {"policy": "least_request", "check": {}, "ejection": {"kind": "outlier_detection"}, "vrrp": {}}
 

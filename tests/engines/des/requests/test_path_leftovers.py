@@ -49,6 +49,7 @@ def serving(luck: Luck) -> dict[str, Any]:
         **some(luck, 0.3, start_up="1s"),
         **some(luck, 0.2, warm_up={"factor": 3, "lasting": "3s"}),
         **some(luck, 0.4, liveness={"period": "1s", "timeout": "1s", "failures": 2}),
+        **some(luck, 0.4, readiness={"period": "1s", "timeout": "500ms", "failures": 2}),
         **some(luck, 0.3, goaway_chance=0.01),
     }
 
@@ -81,17 +82,21 @@ def callers(luck: Luck, balanced: bool) -> ha.Clients:
     budget = some(luck, 0.6, budget=pick(luck, "token_bucket", "retry_ratio", "concurrent_retries"))
     backoff = pick(luck, "none", "full_jitter", "decorrelated_jitter")
     breaker = pick(luck, {"kind": "circuit_breaker", "open_for": "1s"}, "count_breaker")
+    connections = pick(luck, "each", "kept", "sticky")
+    named = some(luck, 0.6, dns={"ttl": pick(luck, "2s", None), "healthy_only": bool(luck.random() < 0.5)})
+    named = {} if balanced else named
+    free = not named and connections != "sticky"  # or a copy would go where the first one went
     return ha.Clients(
         count=pick(luck, 1, 5, 30),
         timeout=pick(luck, "300ms", "2s"),
-        connections=pick(luck, "each", "kept", "sticky"),
+        connections=connections,
         dead_after=pick(luck, "1s", "4s"),
         **some(luck, 0.4, deadline="4s"),
         **some(luck, 0.6, retry={"attempts": pick(luck, 2, 4), "backoff": backoff, **budget}),
         **some(luck, 0.3, breaker=breaker),
         **some(luck, 0.2, throttling={"window": "5s"}),
-        **some(luck, 0.3, hedge={"after": "50ms", "most": pick(luck, 1, 2)}),
-        **(some(luck, 0.6, dns={"ttl": pick(luck, "2s", None)}) if not balanced else {}),
+        **(some(luck, 0.5, hedge={"after": "50ms", "most": pick(luck, 1, 2)}) if free else {}),
+        **named,
     )
 
 
@@ -118,7 +123,7 @@ def left_over(path: RequestPath) -> list[str]:
     for replica in (replica for pool in path.pools.values() for replica in pool):
         if replica.in_flight or replica._blocked or replica._left or replica.exchanges():
             found.append(f"{replica.name} holds {replica.in_flight} requests")
-        if not replica.ready or replica.frozen or replica.contact or replica._slowed != 1.0:
+        if not (replica.ready and replica.seen_ready) or replica.frozen or replica.contact or replica._slowed != 1.0:
             found.append(f"{replica.name} is not as it was")
     for front in path.fronts.values():
         if not front.alive or front._queue:

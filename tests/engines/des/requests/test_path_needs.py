@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from path_scenes import assert_law, ended, facts, latencies, log_of, play, within
+from path_scenes import Floats, assert_law, assert_share, ended, facts, latencies, log_of, play, within
 from scipy import stats
 
 import hasim as ha
@@ -39,7 +39,7 @@ LOST = ha.Crash("db", at="10s", lasting="20s")
 
 
 def test_reads_go_on_and_writes_hang_until_their_timeout_or_until_what_they_need_is_back() -> None:
-    cluster = needy(needs_timeout="5s")
+    cluster = needy(needs_timeout="5s", reads_from_cache=True)
     log = log_of(cluster, ha.Load(rate=100, writes=0.4), LOST, over="60s")
     reads, writes = ~log.write, log.write
     assert 0.35 < writes.mean() < 0.45
@@ -53,13 +53,13 @@ def test_reads_go_on_and_writes_hang_until_their_timeout_or_until_what_they_need
 
 
 def test_without_a_cache_reads_hang_as_well() -> None:
-    log = log_of(needy(needs_timeout="5s", reads_from_cache=False), ha.Load(rate=100), LOST, over="60s")
+    log = log_of(needy(needs_timeout="5s"), ha.Load(rate=100), LOST, over="60s")
     assert np.all(ended(log, "504")[within(log, 10.0, 25.0)])
 
 
 def test_writes_that_hang_fill_the_slots_and_stop_the_reads() -> None:
     # Fifty slots, a write each 20 ms: after about a second nothing is left for reads.
-    cluster = needy(slots=50, needs_timeout="60s")
+    cluster = needy(slots=50, needs_timeout="60s", reads_from_cache=True)
     log = log_of(cluster, ha.Load(rate=ha.Paced(rate=100), writes=0.5), LOST, over="60s")
     full = log.arrived_s[log.write & (log.arrived_s >= 10.0)][49]
     assert 10.5 < full < 11.5
@@ -80,7 +80,7 @@ def test_a_frozen_server_answers_nothing_even_if_what_it_waited_for_comes(discip
 
 @pytest.mark.parametrize("checked", [True, False])
 def test_checks_that_ask_for_what_is_needed_take_everybody_out(checked: bool) -> None:
-    cluster = needy(3, {"check": {"interval": "1s"}}, checks_needs=checked)
+    cluster = needy(3, {"check": {"interval": "1s"}}, checks_needs=checked, reads_from_cache=True)
     log = log_of(cluster, ha.Load(rate=100), LOST, over="60s")
     span = within(log, 10.0 + 3.1, 30.0)  # three failures, a second apart
     assert np.all(ended(log, "503" if checked else "ok")[span])
@@ -93,7 +93,7 @@ STACKED: dict[str, Any] = {
         "replicas": 3,
         "on": ["h1", "h2", "h3"],
         "needs": {"etcd": "local"},
-        "serving": {"takes": {"fixed": "10ms"}, "slots": 600, "needs_timeout": "5s"},
+        "serving": {"takes": {"fixed": "10ms"}, "slots": 600, "needs_timeout": "5s", "reads_from_cache": True},
     },
     "lb": {"kind": "balancer", "to": "api", "check": {"interval": "1s"}},
 }
@@ -158,7 +158,7 @@ def test_a_liveness_probe_kills_after_its_law(hangs: bool, probe: dict[str, Any]
 
 def test_restarts_of_what_is_killed_again_and_again_back_off_and_delay_the_recovery() -> None:
     probe = {"period": "1s", "timeout": "1s", "failures": 3}
-    cluster = needy(liveness=probe)
+    cluster = needy(liveness=probe, reads_from_cache=True)
     lost = ha.Crash("db", at="100s", lasting="400s")
     run = play(cluster, ha.Load(rate=50, clients=ha.Clients(timeout="1s")), lost, over="900s", seed=4)
     gone = np.array([fact.at for fact in facts(run, "process gone")])
@@ -176,8 +176,29 @@ def test_restarts_of_what_is_killed_again_and_again_back_off_and_delay_the_recov
 
 
 def test_a_server_that_is_never_killed_serves_at_once_when_what_it_needs_is_back() -> None:
-    log = log_of(needy(), ha.Load(rate=50), ha.Crash("db", at="100s", lasting="400s"), over="600s")
+    lost = ha.Crash("db", at="100s", lasting="400s")
+    log = log_of(needy(reads_from_cache=True), ha.Load(rate=50), lost, over="600s")
     assert np.all(ended(log, "ok")[within(log, 0.0, 599.0)])
+
+
+@pytest.mark.parametrize("window", ["10s", "0s"], ids=["systemd", "without a limit"])
+def test_systemd_gives_a_server_up_that_dies_too_often(window: str) -> None:
+    # A probe a second, one failure kills, the next start is 100 ms later: the sixth start within 10 s is refused.
+    restart = {"kind": "systemd", "window": window}
+    cluster = needy(liveness={"period": "1s", "failures": 1}, restart=restart)
+    run = play(cluster, ha.Load(rate=ha.Replay(times=(1.0, 70.0))), ha.Crash("db", at="20s", lasting="40s"), over="90s")
+    gone, back = (np.array([fact.at for fact in facts(run, kind)]) for kind in ("process gone", "listening"))
+    log = run.requests
+    assert log is not None
+    given_up = [fact.at for fact in facts(run, "restart given up")]
+    assert np.allclose(back - gone[: len(back)], 0.1, rtol=0, atol=1e-9)
+    if window == "0s":
+        assert not given_up and len(back) == len(gone) > 35  # a life of up to a second, each a restart of 100 ms
+        assert log.to_frame().outcome.tolist() == ["ok", "ok"]
+    else:
+        assert len(back) == 5 and len(gone) == 6
+        assert given_up == [gone[-1]] and gone[-1] < 20.0 + 6 * 1.1
+        assert log.to_frame().outcome.tolist() == ["ok", "refused"]
 
 
 def test_what_is_down_from_the_start_is_known_to_be_and_is_killed_by_nobody() -> None:
@@ -215,3 +236,96 @@ def test_servers_that_count_as_down_at_first_are_used_after_good_checks(
     assert not ended(log, "ok")[within(log, 0.0, first)].any()  # one good check, or two of them 2 s apart
     assert ended(log, "503").any()
     assert np.all(ended(log, "ok")[within(log, last, 19.9)])
+
+
+# --------------------------------------------------------------------------------------------- readiness
+
+READY = {"period": "10s", "timeout": "1s", "failures": 3}
+BESIDE = {"period": "7s", "timeout": "2s", "failures": 50}  # a liveness probe that never kills here
+
+
+def probed(replicas: int, fault: Any, over: str, **serving: Any) -> tuple[ha.Run, Floats, Floats]:
+    """A run of servers behind endpoints that take a second, and when servers were left out and came back."""
+    cluster = needy(replicas, {"view_delay": "1s"}, **{"readiness": READY, **serving})
+    run = play(cluster, ha.Load(rate=ha.Replay(times=(1.0,))), fault, over=over)
+    down, up = (np.array([fact.at for fact in facts(run, kind)]) for kind in ("server down", "server up"))
+    return run, down, up
+
+
+@pytest.mark.parametrize("more", [{}, {"liveness": BESIDE}], ids=["alone", "beside liveness"])
+@pytest.mark.parametrize("hangs", [True, False], ids=["hung", "not ready"])
+def test_endpoints_follow_the_verdict_of_the_readiness_probe(hangs: bool, more: dict[str, Any]) -> None:
+    fault: Any = ha.Pause("api", at="20s", lasting="70s") if hangs else ha.Unready("api", at="20s", lasting="70s")
+    _, down, up = probed(MANY, fault, "120s", **more)
+    assert len(down) == len(up) == MANY
+    # Three failures on a ticker of 10 s, the last of a hung one a second after its tick; the view is a second late.
+    assert_law(down - 20.0, stats.uniform(22.0 if hangs else 21.0, 10.0))
+    back = up - 90.0 - 1.0
+    if hangs:  # one in ten is being probed for that second when it thaws, and answers; the others wait for their tick
+        at_once = np.abs(back) < 1e-9
+        assert_share(int(at_once.sum()), MANY, 0.1)
+        assert_law(back[~at_once], stats.uniform(0.0, 9.0))
+    else:
+        assert_law(back, stats.uniform(0.0, 10.0))
+
+
+def test_a_readiness_probe_overlooks_what_passes_before_its_third_failure() -> None:
+    fault = ha.Unready("api", at="20s", lasting="15s")
+    assert len(probed(40, fault, "60s")[1]) == 0
+    assert len(probed(40, fault, "60s", readiness=None)[1]) == 40
+    # From 20 to 30 s after its beginning it is seen; this one lasts until half of them have seen it.
+    assert_share(len(probed(MANY, ha.Unready("api", at="20s", lasting="25s"), "60s")[1]), MANY, 0.5)
+
+
+def test_several_successes_delay_the_return() -> None:
+    _, down, up = probed(MANY, ha.Unready("api", at="20s", lasting="70s"), "140s", readiness={**READY, "successes": 3})
+    assert len(down) == len(up) == MANY
+    assert_law(up - 91.0, stats.uniform(20.0, 10.0))
+
+
+def test_a_process_that_dies_is_unready_at_once_and_ready_with_its_first_probe() -> None:
+    fault = ha.Crash("api-1", at="20.3s", lasting="10s")
+    _, down, up = probed(2, fault, "60s", start_up={"fixed": "3s"})
+    assert down.tolist() == pytest.approx([21.3])
+    assert up.tolist() == pytest.approx([34.3])
+    _, down, up = probed(2, fault, "60s", readiness={**READY, "initial_delay": "5s"})
+    assert down.tolist() == pytest.approx([21.3])
+    assert 36.3 <= up[0] <= 46.3  # the first tick of a container that is five seconds old
+
+
+def test_a_server_that_is_asked_to_leave_is_left_out_at_once_while_it_still_serves() -> None:
+    fault = ha.Stop("api-1", at="20.3s", lasting="20s", graceful=True)
+    run, down, up = probed(2, fault, "60s", shutdown_delay="8s")
+    (gone,) = facts(run, "process gone")
+    assert gone.at == pytest.approx(28.3)
+    assert down.tolist() == pytest.approx([21.3])
+    assert up.tolist() == pytest.approx([facts(run, "listening")[0].at + 1.0])
+
+
+def test_both_probes_work_in_one_prober_each_by_its_law() -> None:
+    liveness = {"period": "10s", "timeout": "2s", "failures": 5}
+    run, down, up = probed(MANY, ha.Pause("api", at="20s", lasting="1d"), "200s", liveness=liveness)
+    kills = np.array([fact.at for fact in facts(run, "liveness kill")])
+    assert_law(down - 20.0, stats.uniform(22.0, 10.0))
+    assert_law(kills - 20.0, stats.uniform(42.0, 10.0))
+    # The new process of each, after the grace of 30 s, is ready with its first probe, and the view a second later.
+    back = np.array([fact.at for fact in facts(run, "listening")])
+    assert np.allclose(np.sort(up), np.sort(back) + 1.0, rtol=0, atol=1e-9)
+    assert np.allclose(np.sort(back), np.sort(kills) + 30.0, rtol=0, atol=1e-9)
+
+
+def test_servers_that_are_down_from_the_start_are_not_in_the_endpoints() -> None:
+    parts: dict[str, Any] = {
+        "api": {"kind": "pool", "replicas": 40, "serving": {"takes": "1ms", "slots": 100, "readiness": READY}},
+        "lb": {"kind": "balancer", "to": "api", "view_delay": "1s"},
+    }
+    failures = {"api": {"mtbf": "100h", "mttr": "100h"}}
+    cluster = ha.Cluster(name="old", parts=parts, failures=failures, services={"web": {"up": ["lb"]}})
+    run = ha.simulate(cluster.during(ha.Load(rate=200)), over="20s", start="steady", seed=1)
+    log = run.requests
+    assert log is not None
+    down = {fact.detail["server"] for fact in facts(run, "server down")}
+    assert 5 < len(down) < 35  # half of them, by the binomial law, but for a chance of 1e-6
+    later = (log.arrived_s > 1.0) & ~ended(log, "unanswered")
+    assert np.all(ended(log, "ok")[later])
+    assert set(log.server[later].tolist()) == {i for i in range(40) if f"api-{i + 1}" not in down}
