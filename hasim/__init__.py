@@ -8,7 +8,7 @@ Faults     Crash Pause PowerLoss Partition OneWay CutLink SlowLink Loss Duplicat
            ClockSkew ClockJump SlowServer ErrorAnswers Unready Drain Stop
 Requests   Load Serving Clients Dns Poisson Paced Steps Spike Daily Replay WarmUp Collections
 Policies   RoundRobin WeightedRoundRobin Random LeastRequest LeastConnections ConsistentHash First
-           Check Probe CrashLoopBackOff Vrrp MaxFails OutlierDetection
+           Check Probe CrashLoopBackOff SystemdRestart Vrrp MaxFails OutlierDetection
 Clients    Retry NoBackoff ConstantBackoff ExponentialBackoff EqualJitter FullJitter DecorrelatedJitter
            TokenBucket RetryRatio ConcurrentRetries CircuitBreaker CountBreaker AdaptiveThrottling Hedge
 Protocols  Raft Etcd Workload
@@ -94,7 +94,7 @@ if TYPE_CHECKING:
     from hasim.model.serving import Collections, Serving, WarmUp
     from hasim.model.shelf import model_names as models
     from hasim.model.topology import Topology
-    from hasim.protocols.health import Check, CrashLoopBackOff, Probe
+    from hasim.protocols.health import Check, CrashLoopBackOff, Probe, SystemdRestart
     from hasim.protocols.vrrp import Vrrp
     from hasim.results import Estimate, Run, Sample, Solution
     from hasim.results.failed_share import failed_share
@@ -133,7 +133,7 @@ _HOMES = {
     ],
     "hasim.model.demand": ["Clients", "Daily", "Dns", "Load", "Paced", "Poisson", "Replay", "Spike", "Steps"],
     "hasim.model.serving": ["Collections", "Serving", "WarmUp"],
-    "hasim.protocols.health": ["Check", "CrashLoopBackOff", "Probe"],
+    "hasim.protocols.health": ["Check", "CrashLoopBackOff", "Probe", "SystemdRestart"],
     "hasim.protocols.vrrp": ["Vrrp"],
     "hasim.engines.des": ["simulate"],
     "hasim.engines.des.etcd.handle": ["Etcd"],
@@ -274,6 +274,7 @@ __all__ = [
     "Standby",
     "Steps",
     "Stop",
+    "SystemdRestart",
     "TokenBucket",
     "Topology",
     "Uniform",

@@ -15,6 +15,9 @@ from hasim.balancing.backend import Backend
 from hasim.balancing.policy import Chooser, Policy
 from hasim.units import Count
 
+POINTS_MOST = 1_000_000
+"""Points on a ring, all servers together: some seconds of hashing, and a hundred megabytes while it is made."""
+
 
 class ConsistentHash(Policy):
     """Send all requests of a client to one server, the first after the client's place on a ring of hashed points.
@@ -25,6 +28,8 @@ class ConsistentHash(Policy):
     above c times its fair part of all requests held, rounded up; the request goes on along the ring instead
     (Mirrokni, Thorup and Zadimoghaddam, Consistent Hashing with Bounded Loads, SODA 2018; HAProxy
     `hash-balance-factor`).
+    A server of weight w has w times as many points, at least one. Where that would put more than a million on the
+    ring, all servers have fewer, in the same proportion: it is ratios of weights that count.
     Hashes are BLAKE2 of the name and of the key, the same in every process; two balancers agree.
     """
 
@@ -52,13 +57,14 @@ class _Ring:
     Servers come and go far more often (when they are full, for one) than the ring is worth making anew.
     """
 
-    __slots__ = ("_bound", "_counts", "_owners", "_places", "_points", "_usable", "_weight")
+    __slots__ = ("_bound", "_counts", "_owners", "_places", "_points", "_usable", "_weight", "_weights")
 
     def __init__(self, policy: ConsistentHash) -> None:
-        self._points = policy.points
+        self._points: float = policy.points  # of a server of weight 1
         self._bound = policy.bound
         self._usable: dict[int, Backend] = {}
         self._weight = 0.0
+        self._weights: dict[str, float] = {}  # the largest that each server has had
         self._counts: dict[str, int] = {}  # points that a server has on the ring
         self._places: list[int] = []
         self._owners: list[int] = []  # the server's index at each place
@@ -66,6 +72,10 @@ class _Ring:
     def usable(self, backends: Sequence[Backend]) -> None:
         self._usable = {server.index: server for server in backends}
         self._weight = math.fsum(server.weight for server in backends)
+        for server in backends:
+            self._weights[server.name] = max(server.weight, self._weights.get(server.name, 0.0))
+        # A ring that was too large once stays as coarse: who comes and goes, or warms up, must not move all clients.
+        self._points = min(self._points, POINTS_MOST / math.fsum(self._weights.values()))
         counts = {server.name: max(1, round(self._points * server.weight)) for server in backends}
         changed = [server for server in backends if self._counts.get(server.name) != counts[server.name]]
         if changed:

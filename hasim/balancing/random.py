@@ -28,26 +28,25 @@ class Random(Policy):
 
 
 class _Lot:
-    __slots__ = ("_count", "_edges", "_servers", "_uniform")
+    __slots__ = ("_edges", "_servers", "_uniform")
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._uniform = uniforms(rng)
         self._servers: list[Backend] = []
-        self._count = 0
         self._edges: list[float] | None = None  # sums of weights, only while weights differ
 
     def usable(self, backends: Sequence[Backend]) -> None:
         self._servers = sorted(backends, key=lambda server: server.index)
-        self._count = len(self._servers)
         weights = [server.weight for server in self._servers]
         self._edges = list(accumulate(weights)) if len(set(weights)) > 1 else None
 
     def choose(self, key: int, avoid: Backend | None = None) -> Backend:
-        while True:
-            if self._edges is None:
-                chosen = self._servers[int(self._uniform() * self._count)]
-            else:
-                edges, last = self._edges, self._count - 1
-                chosen = self._servers[bisect(edges, self._uniform() * edges[last], 0, last)]
-            if chosen is not avoid or self._count == 1:
-                return chosen
+        servers, edges = self._servers, self._edges
+        if avoid is not None and len(servers) > 1:
+            # Drawing anew until it is another one has the same law, and no end where `avoid` has nearly all the weight.
+            servers = [server for server in servers if server is not avoid]
+            edges = None if edges is None else list(accumulate(server.weight for server in servers))
+        if edges is None:
+            return servers[int(self._uniform() * len(servers))]
+        last = len(servers) - 1
+        return servers[bisect(edges, self._uniform() * edges[last], 0, last)]

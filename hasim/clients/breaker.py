@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Protocol
 from pydantic import Discriminator, Field, InstanceOf, SerializeAsAny, Tag, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from hasim.clients.rolling import RollingCounts
+from hasim.clients.rolling import Buckets, RollingCounts, Window
 from hasim.declared import Declared, at
 from hasim.errors import ModelError
 from hasim.kinds import by_name, tag_of
@@ -64,8 +64,8 @@ class CircuitBreaker(Breaking):
     least: Count = Field(
         default=20, ge=1, description="With fewer answers in the window it never opens. Default: Hystrix, 20."
     )
-    window: Seconds = Field(default=10.0, gt=0, description="How far back answers count. Default: Hystrix, 10 s.")
-    buckets: Count = Field(default=10, ge=1, description="Into how many the window is cut. Default: Hystrix, 10.")
+    window: Window = Field(default=10.0, description="How far back answers count. Default: Hystrix, 10 s.")
+    buckets: Buckets = Field(default=10, description="Into how many the window is cut. Default: Hystrix, 10.")
     open_for: Seconds = Field(default=5.0, description="How long it stays open before a probe. Default: Hystrix, 5 s.")
 
     def start(self) -> RollingBreaker:
@@ -119,7 +119,9 @@ class CountBreaker(Breaking):
     failing: Share = Field(
         default=0.5, gt=0, description="Share of failures that opens it. Default: resilience4j, 50 %."
     )
-    last: Count = Field(default=100, ge=1, description="How many answers it remembers. Default: resilience4j, 100.")
+    last: Count = Field(
+        default=100, ge=1, le=1_000_000, description="How many answers it remembers. Default: resilience4j, 100."
+    )
     least: Count = Field(
         default=100, ge=1, description="With fewer answers it never opens. Default: resilience4j, 100."
     )
@@ -147,7 +149,7 @@ class CountingBreaker:
     def __init__(self, rule: CountBreaker) -> None:
         """Begin closed."""
         self._rule = rule
-        self._failed = bytearray(rule.last)  # a ring: answer number i failed
+        self._failed = bytearray()  # a ring, once it has grown to `last`: answer number i failed
         self._answers = 0
         self._failures = 0
         self._let_through = 0  # probes sent
@@ -170,9 +172,13 @@ class CountingBreaker:
     def answered(self, ok: bool, now: float) -> None:
         rule = self._rule
         if self.state == "closed":
-            slot = self._answers % rule.last
-            self._failures += (not ok) - self._failed[slot]
-            self._failed[slot] = not ok
+            if self._answers < rule.last:
+                self._failures += not ok
+                self._failed.append(not ok)
+            else:
+                slot = self._answers % rule.last
+                self._failures += (not ok) - self._failed[slot]
+                self._failed[slot] = not ok
             self._answers += 1
             if self._answers >= rule.least and self._too_many(min(self._answers, rule.last)):
                 self.state, self._opened = "open", now
@@ -190,7 +196,7 @@ class CountingBreaker:
         return self._failures >= self._rule.failing * answers - ROUNDING
 
     def _forget(self) -> None:
-        self._failed[:] = bytes(self._rule.last)
+        self._failed.clear()
         self._answers = self._failures = self._let_through = 0
 
 

@@ -13,11 +13,11 @@ from typing import Annotated, Literal, Protocol
 from pydantic import Discriminator, Field, InstanceOf, SerializeAsAny, Tag, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from hasim.clients.rolling import RollingCounts
+from hasim.clients.rolling import Buckets, RollingCounts, Window
 from hasim.declared import Declared, at
 from hasim.errors import ModelError
 from hasim.kinds import by_name, tag_of
-from hasim.units import Count, Seconds, Share
+from hasim.units import Count, Share
 
 ROUNDING = 1e-9
 """What 0.29 × 100 lacks to 29 must not cost a retry."""
@@ -132,10 +132,8 @@ class RetryRatio(Budget):
         allow_inf_nan=False,
         description="Retries a second that need no calls. Default: Finagle, 10.",
     )
-    window: Seconds = Field(
-        default=10.0, gt=0, description="How far back calls and retries count. Default: Finagle, 10 s."
-    )
-    buckets: Count = Field(default=10, ge=1, description="Into how many the window is cut. Default: Finagle, 10.")
+    window: Window = Field(default=10.0, description="How far back calls and retries count. Default: Finagle, 10 s.")
+    buckets: Buckets = Field(default=10, description="Into how many the window is cut. Default: Finagle, 10.")
 
     def start(self) -> RetryRatioMeter:
         return RetryRatioMeter(self)

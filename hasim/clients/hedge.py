@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from hasim.clients.rolling import RollingCounts
+from hasim.clients.rolling import Buckets, RollingCounts, Window
 from hasim.declared import Declared
-from hasim.units import Count, Seconds, Share
+from hasim.units import Count, Seconds, Share, duration_text
 
 ROUNDING = 1e-9
 """What 0.29 × 100 lacks to 29 must not cost a copy."""
@@ -27,11 +27,18 @@ class Hedge(Declared):
         description="How long an answer may take before a copy is sent, and before each further one."
     )
     most: Count = Field(
-        default=1, ge=1, description="Copies of one request, besides itself. Default: Dean and Barroso, 1."
+        default=1, ge=1, le=100, description="Copies of one request, besides itself. Default: Dean and Barroso, 1."
     )
     extra: Share | None = Field(default=None, description="Copies are at most this share of the calls; none: no cap.")
-    window: Seconds = Field(default=10.0, gt=0, description="How far back the cap looks. Default: Finagle, 10 s.")
-    buckets: Count = Field(default=10, ge=1, description="Into how many the window is cut. Default: Finagle, 10.")
+    window: Window = Field(default=10.0, description="How far back the cap looks. Default: Finagle, 10 s.")
+    buckets: Buckets = Field(default=10, description="Into how many the window is cut. Default: Finagle, 10.")
+
+    @field_validator("after")
+    @classmethod
+    def _waits(cls, after: float) -> float:
+        if after <= 0:
+            raise ValueError(f"got {duration_text(after)}; a copy is sent some time after the request, above 0s")
+        return after
 
     def start(self) -> HedgeMeter:
         """A meter shared by all calls of a process that has just begun."""

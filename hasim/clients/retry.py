@@ -32,7 +32,7 @@ class Retry(Declared):
     """
 
     attempts: Count = Field(
-        default=3, ge=1, description="Attempts in all, the first included. Default: AWS SDKs and Google SRE, 3."
+        default=3, ge=1, le=1000, description="Attempts in all, the first included. Default: AWS SDKs, Google SRE, 3."
     )
     backoff: AnyBackoff = Field(
         default=FullJitter(),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from hasim.clients.rolling import RollingCounts
+from hasim.clients.rolling import Buckets, RollingCounts, Window
 from hasim.declared import Declared
-from hasim.units import Count, Seconds
 
 
 class AdaptiveThrottling(Declared):
@@ -22,8 +21,8 @@ class AdaptiveThrottling(Declared):
     k: float = Field(
         default=2.0, ge=1, allow_inf_nan=False, description="Requests sent for each accepted. Default: Google SRE, 2."
     )
-    window: Seconds = Field(default=120.0, gt=0, description="How far back requests count. Default: Google SRE, 2 min.")
-    buckets: Count = Field(default=120, ge=1, description="Into how many the window is cut: it rolls on in such steps.")
+    window: Window = Field(default=120.0, description="How far back requests count. Default: Google SRE, 2 min.")
+    buckets: Buckets = Field(default=120, description="Into how many the window is cut: it rolls on in such steps.")
 
     def start(self) -> Throttle:
         """A throttle that has seen nothing, and so lets everything through."""

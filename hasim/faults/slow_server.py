@@ -20,7 +20,7 @@ class SlowServer(Declared):
     """
 
     target: Name = Field(description="Name of a host, domain, member or part.")
-    factor: float = Field(gt=0, allow_inf_nan=False, description="How many times as long a request takes.")
+    factor: float = Field(ge=1e-6, le=1e6, description="How many times as long a request takes.")
     at: Seconds = Field(description="When it becomes slow.")
     lasting: Seconds = Field(gt=0, description="How long it stays slow.")
 

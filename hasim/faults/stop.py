@@ -41,5 +41,6 @@ class Stop(Declared):
             with all_held(world.unready(node) for node in nodes):
                 yield self.notice
         ways = [world.gracefully(nodes)] if self.graceful else []
-        with all_held([*ways, world.held_down(self.target, "stop")]):
+        # A host goes on when its servers stop.
+        with all_held([*ways, *(world.held_down(node, "stop") for node in nodes)]):
             yield self.lasting

@@ -13,7 +13,7 @@ from hasim.faults import Fault
 from hasim.model.demand import Load
 from hasim.model.demand.route import NoRoute, route_of
 from hasim.model.failures import Burst, Crew, Failure, Failures, Maintenance, Spares
-from hasim.model.parts import AnyPart, Balancer
+from hasim.model.parts import AnyPart, Balancer, Standby
 from hasim.model.placement import Misplaced, member_names, place
 from hasim.model.scenario import Scenario
 from hasim.model.service import Service
@@ -323,7 +323,14 @@ def _check_loads(cluster: Cluster) -> Iterator[Problem]:
             yield at(("loads", name, "to"), str(error))
     for name, part in cluster.parts.items():
         if isinstance(part, Balancer):
-            known = [member for other in part.to for member in cluster.members().get(other, [])]
+            # A pair is one server to its balancer, whichever member is active.
+            known = [
+                server
+                for other in part.to
+                for server in (
+                    [other] if isinstance(cluster.parts.get(other), Standby) else cluster.members().get(other, [])
+                )
+            ]
             for member in part.weights:
                 if member not in known:
                     said = f"{name} forwards to no {member!r}{nearest(member, known)}"

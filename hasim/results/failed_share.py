@@ -23,14 +23,16 @@ def failed_share(run: Run | RequestLog, load: str | None = None, within: float |
     one load; otherwise all count. Requests that the end of the run left open are left out, as long as they may still
     be served: without `within` if they are no older than the slowest request of their load that was served, with it if
     they are no older than that. It counts requests, not time: no `1 - availability`. Raises ModelError if there is no
-    request to judge.
+    request to judge, and for a `load` or a `within` that is none.
     """
     log = requests_of(run)
     if load is not None:
         log = log.of(load=load)
     served, undecided = log.fate == SERVED, log.fate == CUT_OFF
     if within is not None:
-        limit = instant(within)
+        limit = instant(within, "within")
+        if limit < 0:
+            raise ModelError(f"got {shown(within)}; a limit of latency is zero or more", "within")
         in_time = log.latency_s <= limit
         served, undecided = served & in_time, (log.outcome == UNANSWERED) & in_time
     judged = len(log) - int(np.count_nonzero(undecided))

@@ -28,7 +28,7 @@ FATE_OF: Final = {
     "not sent": "failed",
     "unanswered": "unknown",
 }
-"""What is known of a request that was sent once: `failed` certainly had no effect, `unknown` may have had one."""
+"""What is known of a request of at most one attempt: `failed` certainly had no effect, `unknown` may have had one."""
 
 _CODES: Final = np.array([FATES.index(FATE_OF[name]) for name in OUTCOMES], dtype=np.int8)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hasim.declared import shown
 from hasim.errors import ModelError
 from hasim.results.estimate import Estimate
 from hasim.results.fates import CUT_OFF, FAILED, FATES, SERVED, UNKNOWN
@@ -36,7 +38,11 @@ def log_figures(log: RequestLog, name: str = "all", level: float = 0.95) -> Requ
     of order statistics, which hold for any law, if requests are independent. In a queue they are not: who waits long
     has neighbours who wait long, and then these intervals are too narrow. The interval of the mean is that of means
     over 30 stretches of time, which allows for such neighbours as long as a stretch is longer than a busy time.
+    Raises ModelError for a `level` that is not between 0 and 1.
     """
+    given: object = level
+    if isinstance(given, bool) or not isinstance(given, Real) or not 0 < level < 1:
+        raise ModelError(f"got {shown(given)}; the level of an interval is between 0 and 1, like 0.95", "level")
     fate = log.fate
     counts = np.bincount(fate, minlength=len(FATES))
     served = fate == SERVED
@@ -98,11 +104,12 @@ def binned(log: RequestLog, width_s: float) -> pd.DataFrame:
     """Return a row for each bin of `width_s` seconds; see `RequestLog.per`."""
     import pandas as pd
 
-    if not width_s > 0:
-        raise ModelError(f"got {width_s}; a bin is longer than zero")
-    bins = math.ceil((log.end_s - log.start_s) / width_s * (1 - 1e-12))
-    if bins > BINS_MAX:
-        raise ModelError(f"got bins of {width_s:g} s, {bins:,} of them; {BINS_MAX:,} are the most")
+    length = log.end_s - log.start_s
+    if not 0 < width_s < math.inf:
+        raise ModelError(f"got {width_s}; a bin is longer than zero, and not endless", "width")
+    if length / width_s * (1 - 1e-12) > BINS_MAX:  # may be infinite
+        raise ModelError(f"got bins of {width_s:g} s in {length:g} s; {BINS_MAX:,} bins are the most", "width")
+    bins = max(1, math.ceil(length / width_s * (1 - 1e-12)))
     starts = log.start_s + width_s * np.arange(bins)
     edges = np.append(np.searchsorted(log.arrived_s, starts), len(log))
     columns: dict[str, NDArray[np.generic]] = {"arrived": np.diff(edges)}

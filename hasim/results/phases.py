@@ -39,7 +39,12 @@ class Phase:
 
 
 def fault_spans(trace: Iterable[object], end_s: float) -> list[FaultSpan]:
-    """Return the scripted faults that a trace tells of, in order of their beginning; who knows no end has `end_s`."""
+    """Return the scripted faults that a trace tells of, in order of their beginning; who knows no end has `end_s`.
+
+    A trace names a fault by its kind and subject alone. Where several equal ones are on, an end is taken as that of the
+    one that began last, as brackets are read: a short fault within a long one. What begins at the very instant of an
+    end follows on it, and is another. Which of them it was makes no difference to phases.
+    """
     begun: dict[tuple[str, str], list[float]] = {}
     spans: list[FaultSpan] = []
     for fact in trace:
@@ -49,7 +54,9 @@ def fault_spans(trace: Iterable[object], end_s: float) -> list[FaultSpan]:
         if fact.kind == "fault begun":
             begun.setdefault(which, []).append(fact.at)
         elif begun.get(which):
-            spans.append(FaultSpan(_said(which), begun[which].pop(0), fact.at))
+            starts = begun[which]
+            before = sum(at < fact.at for at in starts)
+            spans.append(FaultSpan(_said(which), starts.pop(before - 1 if before else -1), fact.at))
     spans += [FaultSpan(_said(which), at, end_s) for which, starts in begun.items() for at in starts]
     return sorted(spans, key=lambda span: (span.start_s, span.end_s, span.text))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hasim.declared import shown
 from hasim.errors import ModelError, nearest
 from hasim.results import log_figures
 from hasim.results.fates import CUT_OFF, SERVED, fates
@@ -87,7 +90,7 @@ class RequestLog:
 
     def between(self, start: float | str, end: float | str) -> RequestLog:
         """Return the requests that arrived from `start` to before `end`: seconds of the run's clock, or "2m"."""
-        start_s, end_s = instant(start), instant(end)
+        start_s, end_s = instant(start, "start"), instant(end, "end")
         if not self.start_s <= start_s < end_s <= self.end_s:
             lived = f"{human(self.start_s)} to {human(self.end_s)}"
             raise ModelError(f"got {start!r} to {end!r}; a part of this log lies in {lived}, start before end")
@@ -102,6 +105,8 @@ class RequestLog:
         if outcome is not None:
             chosen &= np.isin(self.outcome, _places(outcome, OUTCOMES, "outcome"))
         if write is not None:
+            if not isinstance(write, (bool, np.bool_)):
+                raise ModelError(f"got {shown(write)}; give True for writes, False for reads, None for both", "write")
             chosen &= self.write == write
         return self._chosen(chosen)
 
@@ -122,17 +127,18 @@ class RequestLog:
         all that clients made for these requests; p50_s and p99_s of the served (NaN where none was); then the count of
         each outcome but ok that occurred. The last bin may be shorter than the others.
         """
-        return log_figures.binned(self, instant(width))
+        return log_figures.binned(self, instant(width, "width"))
 
     def user_uptime(self, cutoff: float | str = CUTOFF_S) -> UserUptime:
         """Return the user-uptime: the share of their active time in which users were being served.
 
         It is no availability of the service in time, and no share of requests (Hauer et al., Meaningful Availability,
         NSDI 2020). An answer holds for its user until the next one, for at most `cutoff`. Requests that the end of the
-        run cut off are left out.
+        run cut off are left out. A user is a client process: a load has as many as its `Clients.count` says, by default
+        one, which then stands for all that the load asks. In a closed loop each of its users is one.
         """
         users, times, ok = self._answers()
-        return user_uptime(users, times, ok, self.end_s, instant(cutoff))
+        return user_uptime(users, times, ok, self.end_s, instant(cutoff, "cutoff"))
 
     def windowed_minimum(self, windows: Sequence[float | str], cutoff: float | str = CUTOFF_S) -> NDArray[np.float64]:
         """Return the user-uptime of the worst window of each length ("1m", or seconds), shape (k,); see `user_uptime`.
@@ -140,8 +146,8 @@ class RequestLog:
         NaN where no user was active in any such window.
         """
         users, times, ok = self._answers()
-        lengths = [instant(window) for window in windows]
-        return windowed_minimum(users, times, ok, self.end_s, lengths, instant(cutoff), self.start_s)
+        lengths = _lengths(windows)
+        return windowed_minimum(users, times, ok, self.end_s, lengths, instant(cutoff, "cutoff"), self.start_s)
 
     def _answers(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
         """Who learnt when whether a request was served; users of different loads are different users.
@@ -177,20 +183,42 @@ class RequestLog:
 _COLUMNS = ("load", "arrived_s", "ended_s", "attempts", "server", "outcome", "user", "write")
 
 
-def instant(value: float | str) -> float:
-    """Return seconds from seconds or from text like "2m"; ModelError if the text says no duration."""
-    if not isinstance(value, str):
-        return float(value)
-    try:
-        return seconds(value)
-    except ValueError as error:
-        raise ModelError(str(error)) from None
+def instant(value: object, argument: str = "") -> float:
+    """Return seconds from a number of seconds or from text like "2m"; infinity passes.
+
+    Raises ModelError, which names the `argument`, for what is neither.
+    """
+    if isinstance(value, str):
+        try:
+            return seconds(value)
+        except ValueError as error:
+            raise ModelError(str(error), argument) from None
+    if not isinstance(value, bool) and isinstance(value, Real):
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number beyond all floats
+            number = math.nan
+        if not math.isnan(number):
+            return number
+    raise ModelError(f"got {shown(value)}; give a number of seconds, or text like '2m'", argument)
 
 
-def _places(names: Names, known: Sequence[str], what: str) -> list[int]:
+def _lengths(windows: object) -> list[float]:
+    """The lengths of several windows, in seconds."""
+    several = isinstance(windows, Iterable) and not isinstance(windows, (str, bytes, Mapping))
+    if not several or (isinstance(windows, np.ndarray) and windows.ndim != 1):
+        raise ModelError(f"got {shown(windows)}; give a list of lengths, like ['1m', '1h']", "windows")
+    assert isinstance(windows, Iterable)
+    return [instant(window, "windows") for window in windows]
+
+
+def _places(names: object, known: Sequence[str], what: str) -> list[int]:
     """Where these names stand among those known."""
-    wanted = [names] if isinstance(names, str) else list(names)
+    wanted = [names] if isinstance(names, str) else names
+    if not isinstance(wanted, Collection) or isinstance(wanted, (bytes, Mapping)):
+        raise ModelError(f"got {shown(names)}; give a name, or a list of names; there is {', '.join(known)}", what)
     for name in wanted:
         if name not in known:
-            raise ModelError(f"got {name!r}, no {what} of this log{nearest(name, known)}; there is {', '.join(known)}")
+            hint = nearest(name, known) if isinstance(name, str) else ""
+            raise ModelError(f"got {shown(name)}, no {what} of this log{hint}; there is {', '.join(known)}", what)
     return [known.index(name) for name in wanted]

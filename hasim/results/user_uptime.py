@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hasim.declared import shown
 from hasim.errors import ModelError
 
 Floats = NDArray[np.float64]
@@ -85,7 +87,9 @@ def windowed_minimum(
     one with a year of it.
     """
     stretches = _stretches(users, times, ok, end, cutoff)
-    lengths = np.atleast_1d(np.asarray(windows, dtype=np.float64))
+    lengths = _numbers(windows, "windows", "give a list of lengths in seconds")
+    if start is not None:
+        start = _seconds(start, "start")
     first = float(stretches.since.min()) if start is None and stretches.since.size else start
     if first is None:
         return np.full(lengths.size, np.nan)
@@ -130,8 +134,10 @@ class _Course:
 
 
 def _stretches(users: ArrayLike, times: ArrayLike, ok: ArrayLike, end: float, cutoff: float) -> _Stretches:
-    who, when, good = np.asarray(users), np.asarray(times, dtype=np.float64), np.asarray(ok, dtype=np.bool_)
-    if when.ndim != 1 or who.shape != when.shape or good.shape != when.shape:
+    who, good = np.asarray(users), np.asarray(ok, dtype=np.bool_)
+    when = _numbers(times, "times", "give a list of instants in seconds")
+    end, cutoff = _seconds(end, "end"), _seconds(cutoff, "cutoff")
+    if who.shape != when.shape or good.shape != when.shape:
         raise ModelError(f"got shapes {who.shape}, {when.shape} and {good.shape}; give a user and ok a time", "times")
     if not math.isfinite(end):
         raise ModelError(f"got {end}; the record has a finite end", "end")
@@ -148,6 +154,23 @@ def _stretches(users: ArrayLike, times: ArrayLike, ok: ArrayLike, end: float, cu
     until = np.minimum(when + cutoff, end)
     until[:-1] = np.where(same_user, np.minimum(until[:-1], when[1:]), until[:-1])
     return _Stretches(when, until, good)
+
+
+def _numbers(given: ArrayLike, argument: str, wanted: str) -> Floats:
+    """Numbers in a row, shape (n,); an alone one, a text or nothing is a mistake."""
+    try:
+        found = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):  # texts, or rows of different lengths
+        found = np.zeros(())
+    if found.ndim != 1:
+        raise ModelError(f"got {shown(given)}; {wanted}", argument)
+    return found
+
+
+def _seconds(given: object, argument: str) -> float:
+    if isinstance(given, bool) or not isinstance(given, Real):
+        raise ModelError(f"got {shown(given)}; give a number of seconds", argument)
+    return float(given)
 
 
 def _steps_a_second(longest: float) -> float:
@@ -203,6 +226,7 @@ def _worst(course: _Course, window: int) -> float:
 
 def doubling_windows(shortest: float, longest: float) -> Floats:
     """Return window lengths from `shortest` up to at most `longest` seconds, each twice the last: the axis of MCR."""
+    shortest, longest = _seconds(shortest, "shortest"), _seconds(longest, "longest")
     if not 0 < shortest <= longest < math.inf:
         raise ModelError(f"got {shortest:g} to {longest:g}; give 0 < shortest ≤ longest", "shortest")
     return np.asarray(shortest * 2.0 ** np.arange(math.floor(math.log2(longest / shortest)) + 1))

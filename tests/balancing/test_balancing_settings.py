@@ -112,7 +112,11 @@ def test_durations_of_an_ejection_are_texts() -> None:
         ({"ejection": {"kind": "max_fails", "on": ["time_out"]}}, r"ejection\.on\[0\]: .*did you mean 'timeout'\?"),
         ({"ejection": {"kind": "max_fails", "fail_timeout": 2}}, r"ejection\.fail_timeout: got 2; a duration needs .*"),
         ({"ejection": {"kind": "max_fails", "fail_timeout": "1.5s"}}, r"ejection: fail_timeout is 1\.5 s; .*"),
-        ({"ejection": {"kind": "outlier_detection", "interval": "0s"}}, r"ejection\.interval: got .*"),
+        ({"ejection": {"kind": "outlier_detection", "interval": "0s"}}, r"ejection\.interval: got 0s; .* at least 1ms"),
+        (
+            {"ejection": {"kind": "outlier_detection", "interval": "999us"}},
+            r"ejection\.interval: got 999us; it is at least 1ms",
+        ),
     ],
     ids=str,
 )

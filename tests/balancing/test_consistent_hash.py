@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hasim.balancing import Backend, Chooser, ConsistentHash
+from hasim.balancing import Backend, Chooser, ConsistentHash, consistent_hash
 
 KEYS = range(5000)
 
@@ -128,3 +128,38 @@ def test_when_only_the_server_to_avoid_has_room_the_next_on_the_ring_is_taken() 
         server.active = 50
     bounded, rest = ring(ConsistentHash(bound=1.1), servers), ring(ConsistentHash(), servers[1:])
     assert all(bounded.choose(key, avoid=servers[0]) is rest.choose(key) for key in range(200))
+
+
+def test_weights_make_no_ring_larger_than_a_million_points_and_keep_their_ratios() -> None:
+    # 10 000 points × (300 + 100 + 1) would be four million. A share of v of V points is about Beta(v, V - v), and 4000
+    # keys count it: four standard errors.
+    servers = [Backend(f"server-{index}", index, weight) for index, weight in enumerate((300.0, 100.0, 1.0))]
+    chooser = ring(ConsistentHash(points=10_000), servers)
+    points: Counter[int] = Counter(chooser._owners)  # type: ignore[attr-defined]
+    keys = 4000
+    assert abs(sum(points.values()) - 1_000_000) <= 3
+    assert [points[index] for index in range(3)] == [round(1e6 * server.weight / 401) for server in servers]
+    share = sum(chooser.choose(key) is servers[0] for key in range(keys)) / keys
+    expected = 300 / 401
+    spread = math.sqrt(expected * (1 - expected) * (1 / 1e6 + 1 / keys))
+    assert abs(share - expected) < 4 * spread
+
+
+def test_a_ring_that_is_too_large_moves_no_clients_of_others_when_one_goes_or_warms_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(consistent_hash, "POINTS_MOST", 1000)
+    servers = backends(3, weight=50.0)
+    chooser = ring(ConsistentHash(points=100), servers)
+    assert len(chooser._owners) == 3 * 333  # type: ignore[attr-defined]
+    before = {key: chooser.choose(key).index for key in range(1000)}
+    chooser.usable(servers[1:])
+    without = {key: chooser.choose(key).index for key in range(1000)}
+    assert all(without[key] == place for key, place in before.items() if place != 0)
+    servers[0].weight = 2.5  # slow start
+    chooser.usable(servers)
+    warming = {key: chooser.choose(key).index for key in range(1000)}
+    assert all(warming[key] == place for key, place in before.items() if place != 0)
+    servers[0].weight = 50.0
+    chooser.usable(servers)
+    assert {key: chooser.choose(key).index for key in range(1000)} == before

@@ -202,6 +202,39 @@ def test_random_draws_by_weight_among_the_others_when_one_is_to_avoid(weights: t
     assert fits(observed, [0.0, weights[1] / rest, weights[2] / rest])
 
 
+class Counted(np.random.Generator):
+    """A generator that hands out its blocks and counts them."""
+
+    blocks = 0
+
+    def random(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]
+        self.blocks += 1
+        return super().random(*args, **kwargs)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("heavy", [1.0, 1e9, 1e300])
+def test_random_takes_one_number_a_choice_even_to_avoid_who_has_nearly_all_the_weight(heavy: float) -> None:
+    # Numbers come in blocks of 1024: 3 × 1024 choices take exactly three of them, whoever is to avoid.
+    servers = named("abc", (heavy, 1.0, 0.5))
+    rng = Counted(np.random.PCG64(1))
+    chooser = Random().start(rng)
+    chooser.usable(servers)
+    chosen = Counter(chooser.choose(key, avoid=servers[0]).index for key in range(3 * 1024))
+    assert rng.blocks == 3
+    assert fits([chosen[1], chosen[2]], [2 / 3, 1 / 3])
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (1.0, 0.5, 0.25)], ids=str)
+def test_random_draws_from_all_as_ever_when_nobody_is_to_avoid_or_who_is_has_gone(weights: tuple[float, ...]) -> None:
+    # The place of u·W among the sums of weights, whatever else the chooser can do.
+    gone, servers = Backend("gone", 3), named("abc", weights)
+    numbers = np.random.default_rng(1).random(2000)
+    expected = np.searchsorted(np.cumsum(weights), numbers * sum(weights), side="right").tolist()
+    for avoid in (None, gone):
+        chooser = started(Random(), servers)
+        assert [chooser.choose(key, avoid).index for key in range(2000)] == expected
+
+
 def test_uniform_numbers_are_those_of_the_generator() -> None:
     uniform = uniforms(np.random.default_rng(7))
     assert [uniform() for _ in range(3000)] == np.random.default_rng(7).random(3000).tolist()

@@ -41,6 +41,18 @@ def test_times_on_an_edge_fall_in_the_bucket_they_open() -> None:
     assert counts.first == 0
 
 
+def test_memory_follows_what_happened_and_not_how_many_buckets_there_are() -> None:
+    # Ten thousand buckets of a millisecond: one event in each of ten, then all of them out of the window.
+    counts = RollingCounts(10.0, 10_000)
+    for tick in range(10):
+        counts.add(1, 1, tick / 4)
+        counts.add(1, 0, tick / 4)
+    assert counts._kept is not None and len(counts._kept) == 10
+    assert (counts.first, counts.second) == (20, 10)
+    counts.roll(12.0)  # what was counted up to 2 s has gone, 2.25 s is left
+    assert (len(counts._kept), counts.first, counts.second) == (1, 2, 1)
+
+
 def test_clearing_forgets_all_and_counting_goes_on() -> None:
     counts = RollingCounts(2.0, 4)
     for tick in range(8):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jsonschema
@@ -127,7 +129,7 @@ def test_defaults_are_those_of_the_clients_named() -> None:
         ({"backoff": {"kind": "full_jitter", "cap": "1ms"}}, "backoff.cap: got 1ms; it is at least the base, 25ms"),
         ({"backoff": {"kind": "full_jitter", "base": 25}}, "backoff.base: got 25; a duration needs a unit"),
         ({"backoff": {"kind": "full_jitter", "factor": 0.5}}, "backoff.factor: got 0.5; give a number of at least 1"),
-        ({"backoff": {"kind": "constant"}, "attempts": 0}, "attempts: got 0; give a whole number of at least 1"),
+        ({"backoff": {"kind": "constant"}, "attempts": 0}, "attempts: got 0; give a whole number from 1 to 1000"),
         ({"on": "4xx"}, r"on\[0\]: got '4xx'; allowed is 'timeout', 'refused', 'reset', '5xx' or '429'"),
         ({"budget": {"kind": "token_bucket", "cost": 501}}, "budget.cost: got 501; no bucket of 500 ever holds that"),
         ({"budget": {"kind": "retry_ratio", "share": 20}}, "budget.share: got 20; a share is from 0 to 1"),
@@ -150,6 +152,69 @@ def test_a_breaker_that_can_never_open_is_refused() -> None:
 def test_a_hedge_says_when_it_begins() -> None:
     with pytest.raises(ModelError, match="after: is missing"):
         Hedge()
+
+
+WINDOWED: dict[str, tuple[type[Declared], dict[str, Any]]] = {
+    "circuit_breaker": (CircuitBreaker, {}),
+    "retry_ratio": (RetryRatio, {}),
+    "throttling": (AdaptiveThrottling, {}),
+    "hedge": (Hedge, {"after": "10ms"}),
+}
+
+
+@pytest.mark.parametrize("kind", WINDOWED)
+def test_a_window_is_a_millisecond_at_least_and_has_ten_thousand_buckets_at_most(kind: str) -> None:
+    made, rest = WINDOWED[kind]
+    made(window="1ms", buckets=10_000, **rest)
+    with pytest.raises(ModelError, match=r"^window: got 999us; it is at least 1ms$"):
+        made(window="999us", **rest)
+    with pytest.raises(ModelError, match=r"^buckets: got 10001; give a whole number from 1 to 10000$"):
+        made(buckets=10_001, **rest)
+    with pytest.raises(ModelError, match=r"^buckets: got 0; give a whole number from 1 to 10000$"):
+        made(buckets=0, **rest)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Retry(attempts=1001), "attempts: got 1001; give a whole number from 1 to 1000"),
+        (lambda: Hedge(after="1ms", most=101), "most: got 101; give a whole number from 1 to 100"),
+        (lambda: Hedge(after="0s"), "after: got 0s; a copy is sent some time after the request, above 0s"),
+        (lambda: CountBreaker(last=1_000_001), "last: got 1000001; give a whole number from 1 to 1000000"),
+    ],
+    ids=["attempts", "copies", "at once", "remembered"],
+)
+def test_what_would_never_end_or_fill_the_memory_is_refused(make: Callable[[], Declared], said: str) -> None:
+    with pytest.raises(ModelError) as refusal:
+        make()
+    assert str(refusal.value) == said
+
+
+def test_the_largest_that_is_allowed_can_be_declared() -> None:
+    assert Retry(attempts=1000).attempts == 1000
+    assert Hedge(after="1us", most=100).most == 100
+    assert CountBreaker(last=1_000_000).last == 1_000_000
+
+
+METERS: dict[str, Callable[[], object]] = {
+    "circuit_breaker": CircuitBreaker(buckets=10_000).start,
+    "count_breaker": CountBreaker(last=1_000_000).start,
+    "retry_ratio": RetryRatio(buckets=10_000).start,
+    "throttling": AdaptiveThrottling(buckets=10_000).start,
+    "hedge": Hedge(after="10ms", extra=0.1, buckets=10_000).start,
+}
+
+
+@pytest.mark.parametrize("kind", METERS)
+def test_a_meter_that_has_seen_nothing_takes_little_memory_however_long_it_can_remember(kind: str) -> None:
+    # A load may have a million clients. Half a kilobyte is some thirty slots: an object or two, no bucket.
+    made = [METERS[kind]() for _ in range(10)]  # what is made once only
+    tracemalloc.start()
+    made = [METERS[kind]() for _ in range(100)]
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(made) == 100
+    assert taken / 100 < 512
 
 
 def test_failures_are_named_one_or_several_and_429_may_be_a_number() -> None:

@@ -200,7 +200,7 @@ def test_one_of_each_kind_is_judged() -> None:
         (ErrorAnswers("n3", share="50%", **WHEN), [("failing", "n3", 0.5)]),
         (Drain("zone-a", **WHEN), [("drained", "n1"), ("drained", "n2")]),
         (Unready("zone-a", **WHEN), [("unready", "n1"), ("unready", "n2")]),
-        (Stop("zone-a", **WHEN), [("gracefully", "n1", "n2"), ("down", "zone-a", "stop")]),
+        (Stop("zone-a", **WHEN), [("gracefully", "n1", "n2"), ("down", "n1", "stop"), ("down", "n2", "stop")]),
         (Stop("n3", graceful=False, **WHEN), [("down", "n3", "stop")]),
     ],
     ids=str,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,9 @@ from scipy import stats
 
 import hasim as ha
 from hasim.model.demand import Arrivals
+from hasim.model.demand.arrivals import BLOCK
+from hasim.model.laws import csv_base
+from hasim.protocols.health import CrashLoopBackOff, SystemdRestart
 from hasim.streams import Streams
 
 DAY = 86400.0
@@ -57,6 +62,36 @@ def test_a_changing_rate_is_followed_in_time() -> None:
     assert not np.any((times > 200) & (times < 300))
 
 
+def test_numbers_have_the_mean_and_the_variance_of_a_poisson_law() -> None:
+    steps, rng = ha.Steps([("0s", 4), ("10s", 50), ("15s", 400), ("16s", 5)]), np.random.default_rng(32)
+    counts = np.array([sum(map(len, steps.blocks(rng, 5.0, 20.0))) for _ in range(4000)])
+    mean = 5 * 4 + 5 * 50 + 400 + 4 * 5
+    assert abs(counts.mean() - mean) < 4.5 * np.sqrt(mean / 4000)
+    # The variance of a sample variance of a Poisson law is close to 2 mean²/n.
+    assert abs(counts.var(ddof=1) - mean) < 4.5 * mean * np.sqrt(2 / 4000)
+
+
+def test_neighbouring_gaps_are_independent_by_the_clock_of_expected_arrivals() -> None:
+    tide = ha.Daily(low=1, high=3, peak="14h")
+    times = drawn(tide, 0, DAY, seed=8)
+    # The integral of the cosine itself; that of a rate which is constant in each minute differs by far less than noise.
+    turn, peak = 2 * np.pi / DAY, 14 * 3600
+    done = 2 * times + (np.sin(turn * (times - peak)) + np.sin(turn * peak)) / turn
+    gaps = np.diff(done)
+    assert len(gaps) > 150_000
+    assert stats.kstest(gaps, stats.expon.cdf).pvalue > 1e-4
+    # A rank correlation of independent pairs has a standard error of 1/√n.
+    assert abs(stats.spearmanr(gaps[:-1], gaps[1:]).statistic) < 4.5 / np.sqrt(len(gaps))
+
+
+def test_no_block_is_much_larger_than_expected_and_a_window_of_no_length_brings_nobody() -> None:
+    sizes = [len(block) for block in ha.Poisson(rate=1e5).blocks(np.random.default_rng(35), 0.0, 10.0)]
+    # A Poisson number of mean m exceeds m + 6√m with a probability of 1e-9.
+    assert max(sizes) < BLOCK + 6 * np.sqrt(BLOCK)
+    assert abs(sum(sizes) - 1e6) < 4.5 * 1e3
+    assert len(drawn(ha.Poisson(rate=1e6), 5.0, 5.0)) == len(drawn(ha.Poisson(rate=0), 0.0, 1e6)) == 0
+
+
 def test_the_tide_peaks_when_it_says_and_rests_at_weekends() -> None:
     tide = ha.Daily(low=1, high=9, peak="14h", weekend="50%")
     assert tide.mean_rate(0, DAY) == pytest.approx(5, rel=1e-9)
@@ -99,23 +134,42 @@ MISTAKES = [
     (lambda: ha.Load(3, writes=1.5), "writes"),
     (lambda: ha.Steps([("1s", 3), ("1s", 4)]), "steps follow one another in time"),
     (lambda: ha.Steps([]), "steps"),
-    (lambda: ha.Replay(times=[3, 2]), "ascending order"),
-    (lambda: ha.Replay(times=[float("inf")]), "finite seconds"),
+    (lambda: ha.Replay(times=[3, 3, 2]), "times: arrival 3, at 2 s, comes after one at 3 s; .* ascending order"),
+    (lambda: ha.Replay(times=[1, float("inf")]), "times: arrival 2 is inf; arrivals are finite seconds from 0 on"),
+    (lambda: ha.Replay(times=[float("nan")]), "times: arrival 1 is nan; arrivals are finite"),
+    (lambda: ha.Replay(times=[-1]), "times: arrival 1 is -1; arrivals are finite seconds from 0 on"),
+    (lambda: ha.Replay(times=[]), "times: got none; give at least one arrival"),
+    (ha.Replay, "takes either times .* or csv"),
+    (lambda: ha.Replay(times=[1], csv="a.csv"), "not both"),
+    (lambda: ha.Replay(times=[1], unit="ms"), "column and unit describe a csv file"),
     (lambda: ha.Daily(low=3, high=2), "low is 3, above high, which is 2"),
     (lambda: ha.Clients(timeout="2s", deadline="1s"), "above the deadline of the whole call"),
     (lambda: ha.Clients(timeout=1), "timeout"),
     (lambda: ha.Clients(count=0), "count: got 0"),
+    (
+        lambda: ha.Clients(hedge={"after": "1s"}, connections="sticky"),
+        "with `connections: sticky` a client keeps to one",
+    ),
+    (lambda: ha.Clients(hedge={"after": "1s"}, dns={}), "`hedge` asks another server, but with `dns` a client keeps"),
+    (lambda: ha.Dns(delay="1s"), "`delay` is until .* with `healthy_only: true` only"),
     (lambda: ha.Clients(connections="stick"), r"connections: got 'stick'.*did you mean 'sticky'"),
     (serving(slots=0), "slots: got 0"),
     (serving(in_flight_limit=3, slots=4), "in_flight_limit is 3, below the 4 slots"),
     (serving(discipline="sharing", drop_expired=True), "nothing waits"),
+    (serving(discipline="sharing", in_flight_limit=9, shedding_takes="1ms"), "nothing waits"),
+    (serving(shedding_takes="1ms"), "without an in_flight_limit nobody is refused"),
+    (serving(retry_after="1s"), "shedding_takes and retry_after do nothing"),
+    (serving(restart="systemd"), "`restart` is of what `liveness` kills"),
+    (serving(liveness={}, restart="sysemd"), "restart.kind: got 'sysemd'; .*did you mean 'systemd'"),
+    (serving(liveness={}, restart={"wait": "1s"}), "restart: has no kind; kinds are crash_loop, systemd"),
+    (serving(liveness={"successes": 2}), r"^liveness\.successes: got 2; Kubernetes allows 1 for liveness"),
     (serving(shutdown_delay="30s"), "shutdown_delay is within the grace period"),
     (serving(warm_up={"factor": 1, "lasting": "1s"}), "warm_up.factor: got 1"),
     (balancer(policy="roundrobin"), r"policy.*did you mean 'round_robin'"),
     (balancer(vrrp={}, failover={"takes": "1s"}), "`vrrp` says how long a takeover takes"),
     (balancer(check={}, view_delay="1s"), "its own `check`, or readiness after `view_delay`"),
     (balancer(retry_on=["5xx", "5xx"]), "retry_on names something twice"),
-    (balancer(weights={"api-1": 0.0}), "the weight of api-1 is 0.0; weights are finite and above zero"),
+    (balancer(weights={"api-1": 0.0}), "the weight of api-1 is 0.0; weights are from 0.001 to 1000"),
     (balancer(retries=-1), "retries: got -1"),
     (balancer(connect_timeout="0s"), "connect_timeout"),
 ]
@@ -125,6 +179,101 @@ MISTAKES = [
 def test_a_mistake_is_named_with_what_is_allowed(made: Any, said: str) -> None:
     with pytest.raises(ha.ModelError, match=said):
         made()
+
+
+def test_defaults_do_not_flatter() -> None:
+    assert not ha.Serving(takes="1ms").reads_from_cache
+    assert not ha.Dns().healthy_only
+
+
+def test_what_shares_processors_takes_all_that_means_something_there() -> None:
+    full = ha.Serving(
+        takes="10ms",
+        discipline="sharing",
+        slots=8,
+        in_flight_limit=4,  # below the slots, which are processors here
+        retry_after="1s",
+        start_up="1s",
+        warm_up={"factor": 2, "lasting": "1s"},
+        collections={"every": "1m", "lasting": "1s"},
+        shutdown_delay="1s",
+        liveness={},
+        readiness={"successes": 2},
+        restart={"kind": "systemd", "wait": "1s"},
+        goaway_chance="1%",
+    )
+    cluster = ha.Cluster(
+        name="full", parts={"api": ha.Pool(replicas=2, serving=full)}, services={"web": {"up": ["api"]}}
+    )
+    assert ha.loads(cluster.to_yaml()) == cluster
+    assert full.restart == SystemdRestart(wait="1s") and full.restart != CrashLoopBackOff()
+    assert ha.Serving(takes="10ms", liveness={}, restart="systemd").restart == SystemdRestart()
+    assert ha.Serving(takes="10ms", liveness={}, restart=SystemdRestart()).restart == SystemdRestart()
+
+
+# --------------------------------------------------------------------------------------- recorded arrivals
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    token = csv_base.set(tmp_path)
+    yield tmp_path
+    csv_base.reset(token)
+
+
+def test_a_column_of_a_csv_file_is_replayed(folder: Path) -> None:
+    (folder / "log.csv").write_text("time,path\n0.5,/a\n\n0.5,/b\n 2.25 ,/c\n", encoding="utf-8-sig")
+    (folder / "ms.csv").write_text("at\r\n500\r\n500\r\n2250\r\n")
+    replay = ha.Replay(csv="log.csv", column="time")
+    assert replay.recorded == ha.Replay(csv="ms.csv", unit="ms").recorded == (0.5, 0.5, 2.25)
+    plain = ha.Replay(times=[0.5, 0.5, 2.25])
+    assert plain.recorded == plain.times
+    assert drawn(replay, 0, 10).tolist() == drawn(plain, 0, 10).tolist() == [0.5, 0.5, 2.25]
+    assert replay.mean_rate(0, 3) == plain.mean_rate(0, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"time,n\n1,1\n3,1\n2,1\n", "csv: x.csv, arrival 3, at 2 s, comes after one at 3 s; .* ascending order"),
+        (b"time,n\n1,1\nnan,1\n", "csv: x.csv line 3, column 'time': got 'nan'; a duration is finite"),
+        (b"time,n\n-1,1\n", "csv: x.csv line 2, column 'time': got '-1'; .* zero or more"),
+        (b"time,n\nsoon,1\n", "csv: x.csv line 2, column 'time': got 'soon'; a number is needed"),
+        (b"times,n\n1,1\n", "csv: x.csv has no column 'time'; it has times, n; did you mean 'times'"),
+        (b"time,n\n", "csv: x.csv has a header but"),
+        (None, "csv: cannot read x.csv: no such file"),
+    ],
+    ids=["back", "nan", "negative", "text", "column", "empty", "missing"],
+)
+def test_a_bad_record_is_refused_with_its_place(folder: Path, content: bytes | None, said: str) -> None:
+    if content is not None:
+        (folder / "x.csv").write_bytes(content)
+    with pytest.raises(ha.ModelError, match=f"^{said}"):
+        ha.Replay(csv="x.csv", column="time")
+
+
+def test_a_model_finds_its_record_beside_it_and_plays_it(tmp_path: Path) -> None:
+    (tmp_path / "arrivals.csv").write_text("time,user\n1.5,a\n2,b\n7,c\n")
+    model = tmp_path / "model.yaml"
+    model.write_text("""hasim: 1
+name: c
+parts:
+  api: {kind: pool, replicas: 1, serving: {takes: {fixed: 10ms}}}
+up: [api]
+loads:
+  record:
+    to: api
+    rate: {kind: replay, csv: arrivals.csv, column: time}
+""")
+    cluster = ha.load(model)
+    log = ha.simulate(cluster, over="5s", seed=1).requests
+    assert log is not None and log.arrived_s.tolist() == [1.5, 2.0]
+    again = tmp_path / "again.yaml"
+    again.write_text(cluster.to_yaml())
+    assert ha.load(again) == cluster and "times" not in again.read_text()
+    model.write_text(model.read_text().replace("column: time", "column: tim"))
+    with pytest.raises(ha.ModelError, match=r"model.yaml:9.* loads.record.rate.csv: arrivals.csv has no column 'tim'"):
+        ha.load(model)
 
 
 def cluster(**more: Any) -> ha.Cluster:

@@ -118,3 +118,12 @@ def test_the_next_check_begins_one_wait_after_the_last_one_ended() -> None:
 def test_a_wrong_setting_is_named(field: str, value: Any) -> None:
     with pytest.raises(ModelError, match=field):
         Check(**{field: value})
+
+
+def test_no_time_of_a_check_is_below_a_millisecond_and_all_that_are_wrong_are_named() -> None:
+    times = ("interval", "fast_interval", "down_interval", "timeout")
+    for field in times:
+        assert getattr(Check(**{field: "1ms"}), field) == 0.001
+    with pytest.raises(ModelError) as refusal:
+        Check(**dict.fromkeys(times, "999us"))
+    assert str(refusal.value).splitlines() == [f"{field}: got 999us; it is at least 1ms" for field in times]

@@ -192,3 +192,10 @@ def test_several_successes_after_a_hang_come_on_their_ticks() -> None:
 def test_only_readiness_may_want_several_successes() -> None:
     with pytest.raises(ModelError, match=r"startup.successes: got 2.*\n?liveness.successes: got 3"):
         ProbeWorker("pod", Probe(successes=3), Probe(successes=4), Probe(successes=2))
+
+
+def test_a_period_is_a_millisecond_at_least() -> None:
+    assert Probe(period="1ms").period == 0.001
+    for short in ("0s", "999us"):
+        with pytest.raises(ModelError, match=f"^period: got {short}; it is at least 1ms$"):
+            Probe(period=short)

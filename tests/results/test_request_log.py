@@ -153,24 +153,6 @@ def test_requests_are_chosen_by_load_outcome_and_writing() -> None:
     assert list(log.of(load="look", outcome="ok", write=False).arrived_s) == [3]
 
 
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        (lambda log: log.of(load="lod"), "did you mean 'load'"),
-        (lambda log: log.of(outcome="200"), "no outcome of this log"),
-        (lambda log: log.between(5, 5), "start before end"),
-        (lambda log: log.between(0, 11), "0 s to 10 s"),
-        (lambda log: log.between("soon", 5), "soon"),
-        (lambda log: log.per(0), "longer than zero"),
-        (lambda log: log.per("1us"), "are the most"),
-    ],
-    ids=["load", "outcome", "empty", "outside", "no time", "no width", "too many"],
-)
-def test_what_is_asked_wrongly_is_refused_with_what_is_allowed(wrong: Any, said: str) -> None:
-    with pytest.raises(ha.ModelError, match=said):
-        wrong(log_of([(1, 2, "ok")]))
-
-
 # ------------------------------------------------------------------------------------------------ figures
 
 
@@ -314,6 +296,26 @@ def test_faults_are_told_apart_by_kind_and_subject() -> None:
         FaultSpan("Crash of a", 2, 5),
         FaultSpan("Crash of b", 4, 9.0),
     ]
+
+
+def test_a_fault_within_an_equal_one_is_read_as_brackets_are() -> None:
+    crash = ("Crash", "a")
+    trace = [
+        fault(1, *crash, "begun"), fault(2, *crash, "begun"), fault(3, *crash, "begun"), fault(4, *crash, "ended"),
+        fault(5, *crash, "ended"), fault(6, *crash, "begun"), fault(7, *crash, "ended"), fault(9, *crash, "ended"),
+        fault(10, *crash, "begun"), fault(11, *crash, "ended"), fault(12, *crash, "begun"), fault(13, *crash, "begun"),
+        fault(14, *crash, "ended"),
+    ]  # fmt: skip
+    found = [(span.start_s, span.end_s) for span in fault_spans(trace, 20.0)]
+    assert found == [(1, 9), (2, 5), (3, 4), (6, 7), (10, 11), (12, 20), (13, 14)]
+
+
+def test_equal_faults_that_follow_on_one_another_are_two_whichever_is_told_first() -> None:
+    begun, ended = (fault(10, "Crash", "a", what) for what in ("begun", "ended"))
+    for at_ten in ([begun, ended], [ended, begun]):
+        trace = [fault(0, "Crash", "a", "begun"), *at_ten, fault(20, "Crash", "a", "ended")]
+        assert [(span.start_s, span.end_s) for span in fault_spans(trace, 30.0)] == [(0, 10), (10, 20)]
+    assert fault_spans([begun, ended], 30.0) == [FaultSpan("Crash of a", 10, 10)]
 
 
 def test_one_stretch_of_faults_has_a_before_a_during_and_an_after() -> None:

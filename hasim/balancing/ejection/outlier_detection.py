@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hasim.balancing.ejection.ejection import Detector, Ejection, Turn
-from hasim.units import Count, Seconds, Share
+from hasim.units import Count, Seconds, Share, duration_text
 
 # A server that was ejected in a sweep is due exactly at a later one. Envoy's timers fire a little late, never early, so
 # such a server is back in that sweep; sums of floats must not put it off to the next.
 _ROUNDING = 1e-6
+
+# Envoy reads the interval in whole milliseconds.
+_INTERVAL_LEAST_S = 0.001
 
 
 class OutlierDetection(Ejection):
@@ -34,7 +37,7 @@ class OutlierDetection(Ejection):
 
     kind: Literal["outlier_detection"] = "outlier_detection"
     consecutive_5xx: Count = Field(default=5, ge=1, description="Errors in a row that eject; 5 in Envoy.")
-    interval: Seconds = Field(default=10.0, gt=0, description="Time between sweeps; 10 s in Envoy.")
+    interval: Seconds = Field(default=10.0, description="Time between sweeps; 10 s in Envoy.")
     base_ejection: Seconds = Field(default=30.0, gt=0, description="Length of a first ejection; 30 s in Envoy.")
     max_ejection_time: Seconds = Field(default=300.0, gt=0, description="Longest ejection; 300 s in Envoy.")
     jitter: Seconds = Field(
@@ -56,6 +59,13 @@ class OutlierDetection(Ejection):
     )
     failure_percentage_hosts: Count = Field(default=5, ge=1, description="Servers that have enough; 5 in Envoy.")
     failure_percentage_requests: Count = Field(default=50, ge=1, description="Requests that are enough; 50 in Envoy.")
+
+    @field_validator("interval")
+    @classmethod
+    def _sweeps_apart(cls, interval: float) -> float:
+        if interval < _INTERVAL_LEAST_S:
+            raise ValueError(f"got {duration_text(interval)}; it is at least {duration_text(_INTERVAL_LEAST_S)}")
+        return interval
 
     @model_validator(mode="after")
     def _longest(self) -> Self:

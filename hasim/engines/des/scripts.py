@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, NoReturn
 
 from hasim.engines.des.clocks import Steps
@@ -30,6 +30,7 @@ class FaultPort:
         """Wait for the script to do something."""
         self.live = live
         self.kind = type(fault).__name__
+        self.targets = fault.targets
         self.subject = ", ".join(fault.targets)
         self.touched = False
         self.begun = False
@@ -55,6 +56,8 @@ class FaultPort:
         with ExitStack() as held:
             for role in self._rafts():
                 held.enter_context(role.without_power(targets))
+            if self.live.requests is not None:
+                held.enter_context(self.live.requests.without_power(targets))
             with self.live.instant():
                 for target in targets:
                     held.enter_context(self.held_down(target, "power loss"))
@@ -91,43 +94,44 @@ class FaultPort:
 
     def paused(self, node: str) -> Held:
         """Stop a process while messages to it queue."""
-        return self._during([self._either(node).paused(node)], "no process ran there")
+        where = self._world(node) if self._is_member(node) else self._path(node)
+        return self._during([where.paused(node)], "no process ran there")
 
     def slow_disk(self, node: str, extra: Delays) -> Held:
         """Lengthen every sync of a node's disk."""
-        return self._during([self._world(node).slow_disk(node, extra)], NOTHING_WRITTEN)
+        return self._on_member(node, lambda world: world.slow_disk(node, extra), NOTHING_WRITTEN)
 
     def stalled_disk(self, node: str) -> Held:
         """Let no sync of a node's disk end."""
-        return self._during([self._world(node).stalled_disk(node)], NOTHING_WRITTEN)
+        return self._on_member(node, lambda world: world.stalled_disk(node), NOTHING_WRITTEN)
 
     def full_disk(self, node: str) -> Held:
         """Let every write to a node's disk fail."""
-        return self._during([self._world(node).full_disk(node)], NOTHING_WRITTEN)
+        return self._on_member(node, lambda world: world.full_disk(node), NOTHING_WRITTEN)
 
     def clock_rate(self, node: str, rate: float) -> Held:
         """Let a node's clock run so many times as fast."""
-        return self._during([self._world(node).clock_rate(node, rate)], "the clock ran as before")
+        return self._on_member(node, lambda world: world.clock_rate(node, rate), "the clock ran as before")
 
     def jump_clock(self, node: str, by: float) -> Held:
         """Set a node's clock forward, or back."""
-        return self._during([self._world(node).jump_clock(node, by)], "the clock showed the same")
+        return self._on_member(node, lambda world: world.jump_clock(node, by), "the clock showed the same")
 
     def slowed(self, node: str, factor: float) -> Held:
         """Let requests that begin on a server take so many times as long."""
-        return self._during([self._path(node).slowed(node, factor)], "no request met it")
+        return self._on_server(node, lambda path: path.slowed(node, factor), "no request met it")
 
     def failing(self, node: str, share: float) -> Held:
         """Let a share of a server's answers be errors."""
-        return self._during([self._path(node).failing(node, share)], "no request met it")
+        return self._on_server(node, lambda path: path.failing(node, share), "no request met it")
 
     def unready(self, node: str) -> Held:
         """Let a server's health checks fail while it serves."""
-        return self._during([self._path(node).unready(node)], "no check met it")
+        return self._on_server(node, lambda path: path.unready(node), "nobody asks whether it is ready")
 
     def drained(self, node: str) -> Held:
         """Let balancers send a server nothing new."""
-        return self._during([self._path(node).drained(node)], "no balancer sends it anything")
+        return self._on_server(node, lambda path: path.drained(node), "no balancer sends it anything")
 
     def gracefully(self, nodes: Collection[str]) -> Held:
         """Let servers that go down meanwhile finish what they have."""
@@ -151,28 +155,34 @@ class FaultPort:
     def _is_member(self, node: str) -> bool:
         return any(node in role.etcd.world.nodes for role in self._rafts())
 
-    def _either(self, node: str) -> World | RequestPath:
-        return self._world(node) if self._is_member(node) else self._path(node)
+    # A host may hold members and servers; each kind has verbs that the other has not.
+
+    def _on_member(self, node: str, verb: Callable[[World], AbstractContextManager[Touch]], reason: str) -> Held:
+        """Act on a member; a server that merely stands beside one is left alone."""
+        if self._is_member(node):
+            return self._during([verb(self._world(node))], reason)
+        if any(self._is_member(other) for other in self.nodes_in(self.targets)):
+            return nullcontext()
+        self._world(node)
+        raise AssertionError("no world has it")
+
+    def _on_server(self, node: str, verb: Callable[[RequestPath], AbstractContextManager[Touch]], reason: str) -> Held:
+        """Act on a server; a member that merely stands beside one is left alone."""
+        if self._is_member(node) and not all(self._is_member(other) for other in self.nodes_in(self.targets)):
+            return nullcontext()
+        return self._during([verb(self._path(node))], reason)
 
     def _world(self, node: str) -> World:
         for role in self._rafts():
             if node in role.etcd.world.nodes:
                 return role.etcd.world
-        raise CannotModel(
-            str(self),
-            f"{node} serves requests, and their disks and clocks are not modelled",
-            "use ha.Pause or ha.Crash",
-            "simulate",
-        )
+        why = f"{node} serves requests, and disks and clocks of servers are not modelled"
+        raise CannotModel(str(self), why, "use ha.Pause or ha.Crash", "simulate")
 
     def _path(self, node: str) -> RequestPath:
         if self.live.requests is None or self._is_member(node):
-            raise CannotModel(
-                str(self),
-                f"{node} serves no requests",
-                "give its pool `serving`, and a load that goes there",
-                "simulate",
-            )
+            instead = "give its pool `serving`, and a load that goes there"
+            raise CannotModel(str(self), f"{node} serves no requests", instead, "simulate")
         return self.live.requests
 
     def _rafts(self) -> list[RaftRole]:

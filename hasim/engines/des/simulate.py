@@ -102,14 +102,17 @@ def simulate(
     _start(live, windows, start == "steady")
     ports, stopped = _play(live, faults, length, pulse)
     logs = [] if live.requests is None else [request_log(live.requests, env.now)]
-    forward = [load for load in loads if played[load.name] is None]
-    logs += [FeedForward(load, system, Streams(seed), env.now).log() for load in forward]
+    interrupted = [f"interrupted after {human(env.now)} of {human(length)}"] if stopped else []
+    feeds = [FeedForward(load, system, Streams(seed), env.now) for load in loads if played[load.name] is None]
+    for feed in feeds:
+        logs.append(feed.log(lambda at: None if progress is None else progress(at, length)))
+        interrupted += feed.interruption()
     return _run(
         live,
         seed,
         level,
         ports,
-        f"interrupted after {human(env.now)} of {human(length)}" if stopped else None,
+        interrupted,
         merged(logs, how_played(played)) if logs else None,
     )
 
@@ -147,7 +150,7 @@ def _run(
     seed: int,
     level: float,
     ports: list[FaultPort],
-    interrupted: str | None,
+    interrupted: list[str],
     requests: RequestLog | None,
 ) -> Run:
     cluster, end = live.system.cluster, live.env.now
@@ -155,7 +158,7 @@ def _run(
     services = service_figures(live, end, level, held)
     intervals = down_by_name(live)
     trace = live.history.trace()
-    warnings = [interrupted] if interrupted else []
+    warnings = list(interrupted)
     warnings += [warning for warning in (port.warning() for port in ports) if warning]
     kills = trace.counts.get("liveness kill", 0)
     if kills:
@@ -215,7 +218,7 @@ def _warm_up(system: System) -> float:
     if all(unit.independent for unit in system.units) and not system.switches:
         return 0.0
     cycles = [unit.life.mean + unit.down.mean for unit in system.units if unit.life is not None]
-    return WARM_UP_CYCLES * max([*cycles, *(shock.every.mean for shock in system.shocks)])
+    return WARM_UP_CYCLES * max([*cycles, *(shock.every.mean for shock in system.shocks)], default=0.0)
 
 
 def _loads(scenario: Scenario, length: float, protocols: bool) -> tuple[Load, ...]:

@@ -279,9 +279,7 @@ def _check_ascending(given: tuple[float, ...], field: str, where: str) -> None:
         said = f"arrival {number + 1} is {given[number]:g}; arrivals are finite seconds from 0 on"
     elif back.any():
         number = int(back.argmax())
-        said = (
-            f"arrival {number + 1}, at {given[number]:.9g} s, is before the one above it, at {given[number - 1]:.9g} s"
-        )
+        said = f"arrival {number + 1}, at {given[number]:.9g} s, comes after one at {given[number - 1]:.9g} s"
         said += "; arrivals are in ascending order"
     else:
         return

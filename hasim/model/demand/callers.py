@@ -27,7 +27,9 @@ class Dns(Declared):
         "checks them, or that of Kubernetes for a headless service.",
     )
     delay: Seconds = Field(
-        default=0.0, ge=0, description="With `healthy_only`: from a server's fall, or return, until the answers show it."
+        default=0.0,
+        ge=0,
+        description="With `healthy_only`: from a server's fall, or return, until the answers show it.",
     )
 
     @model_validator(mode="after")

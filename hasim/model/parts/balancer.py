@@ -81,9 +81,9 @@ class Balancer(Part):
             raise ValueError("a balancer follows its own `check`, or readiness after `view_delay`, not both")
         if len(set(self.retry_on)) < len(self.retry_on):
             raise ValueError(f"retry_on names something twice: {', '.join(self.retry_on)}")
-        bad = [name for name, weight in self.weights.items() if not 0 < weight < float("inf")]
+        bad = [name for name, weight in self.weights.items() if not 1e-3 <= weight <= 1e3]
         if bad:
-            raise ValueError(f"the weight of {bad[0]} is {self.weights[bad[0]]}; weights are finite and above zero")
+            raise ValueError(f"the weight of {bad[0]} is {self.weights[bad[0]]}; weights are from 0.001 to 1000")
         return self
 
     @property

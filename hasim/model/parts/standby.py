@@ -40,8 +40,9 @@ class Standby(Part):
 
     @model_validator(mode="after")
     def _rate_when_warm(self) -> Self:
-        if self.serving is not None and self.serving.liveness is not None:
-            raise ValueError("`serving.liveness` restarts single servers; a pair fails over instead, so leave it out")
+        for probe in ("liveness", "readiness"):
+            if self.serving is not None and getattr(self.serving, probe) is not None:
+                raise ValueError(f"`serving.{probe}` is for single servers; a pair fails over instead, so leave it out")
         if self.sync is not None and self.serving is None:
             raise ValueError("`sync` is what being in step costs a request, and there are none without `serving`")
         if (self.mode == "warm") != (self.warm_rate is not None):

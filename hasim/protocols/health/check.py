@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from hasim.declared import Declared
+from hasim.declared import Declared, at
+from hasim.errors import ModelError
 from hasim.machine import (
     Announce,
     CancelTimer,
@@ -22,7 +23,10 @@ from hasim.machine import (
     Unlinked,
 )
 from hasim.protocols.health.messages import Ping, Pong
-from hasim.units import Count, Seconds, Share
+from hasim.units import Count, Seconds, Share, duration_text
+
+SHORTEST_S: Final = 0.001
+"""HAProxy counts times in whole milliseconds (doc/configuration.txt, 2.5. Time format)."""
 
 Initial = Literal["fully-up", "up", "down", "fully-down"]
 
@@ -32,20 +36,20 @@ class Check(Declared):
 
     Defaults are HAProxy's (doc/configuration.txt, "inter", "fall", "rise", "fastinter", "downinter", "init-state",
     "spread-checks", "timeout check"). A check begins one wait after the previous one ended, so that a server which
-    hangs costs a timeout and a wait each time.
+    hangs costs a timeout and a wait each time. Waits and the timeout are at least a millisecond, HAProxy's unit.
     """
 
-    interval: Seconds = Field(default=2.0, gt=0, description="Wait between checks of a server that is up; HAProxy: 2s.")
+    interval: Seconds = Field(default=2.0, description="Wait between checks of a server that is up; HAProxy: 2s.")
     fall: Count = Field(default=3, ge=1, description="Failures in a row that take a server out; HAProxy: 3.")
     rise: Count = Field(default=2, ge=1, description="Successes in a row that take it back in; HAProxy: 2.")
     fast_interval: Seconds | None = Field(
-        default=None, gt=0, description="Wait while the server is about to turn; left out: as `interval`."
+        default=None, description="Wait while the server is about to turn; left out: as `interval`."
     )
     down_interval: Seconds | None = Field(
-        default=None, gt=0, description="Wait while it is down and no check has passed; left out: as `interval`."
+        default=None, description="Wait while it is down and no check has passed; left out: as `interval`."
     )
     timeout: Seconds | None = Field(
-        default=None, gt=0, description="Longest wait for an answer; left out: as `interval`, however short the wait."
+        default=None, description="Longest wait for an answer; left out: as `interval`, however short the wait."
     )
     spread: Share = Field(
         default=0.0, le=0.5, description="Every wait is longer or shorter by up to this share; HAProxy: 0, at most 50%."
@@ -55,6 +59,23 @@ class Check(Declared):
         description="What a server counts as at first: 'up' falls with its first failure, 'down' rises with its first "
         "success, the full ones take as many as ever; HAProxy: up.",
     )
+
+    @model_validator(mode="after")
+    def _no_shorter_than_a_millisecond(self) -> Self:
+        times = {
+            "interval": self.interval,
+            "fast_interval": self.fast_interval,
+            "down_interval": self.down_interval,
+            "timeout": self.timeout,
+        }
+        wrong = [
+            at((field,), f"got {duration_text(time)}; it is at least {duration_text(SHORTEST_S)}")
+            for field, time in times.items()
+            if time is not None and time < SHORTEST_S
+        ]
+        if wrong:
+            raise ModelError.of(wrong)
+        return self
 
     @property
     def fast(self) -> float:

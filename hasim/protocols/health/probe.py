@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hasim.declared import Declared, at
 from hasim.errors import ModelError
@@ -23,8 +23,9 @@ from hasim.machine import (
     Started,
     Stopping,
 )
+from hasim.protocols.health.check import SHORTEST_S
 from hasim.protocols.health.messages import ContainerDied, ContainerStarted, Ping, Pong
-from hasim.units import Count, Seconds
+from hasim.units import Count, Seconds, duration_text
 
 Kind = Literal["liveness", "readiness", "startup"]
 KINDS: tuple[Kind, ...] = ("startup", "liveness", "readiness")
@@ -37,13 +38,20 @@ class Probe(Declared):
     that outlasts its period is followed at once by the next.
     """
 
-    period: Seconds = Field(default=10.0, gt=0, description="From one probe's start to the next; Kubernetes: 10s.")
+    period: Seconds = Field(default=10.0, description="From one probe's start to the next; Kubernetes: 10s.")
     timeout: Seconds = Field(default=1.0, gt=0, description="Longest wait for an answer; Kubernetes: 1s.")
     failures: Count = Field(default=3, ge=1, description="Failures in a row that count; Kubernetes: 3.")
     successes: Count = Field(
         default=1, ge=1, description="Successes in a row that count; Kubernetes: 1, and only readiness may have more."
     )
     initial_delay: Seconds = Field(default=0.0, ge=0, description="No probe before the container is that old.")
+
+    @field_validator("period")
+    @classmethod
+    def _no_shorter_than_a_millisecond(cls, period: float) -> float:
+        if period < SHORTEST_S:
+            raise ValueError(f"got {duration_text(period)}; it is at least {duration_text(SHORTEST_S)}")
+        return period
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ later: the 16-fold of this, a tail loss probe and four retransmissions.
 """
 
 # Facts after which a member does not lead, whatever it may think of itself.
-OUT_OF_OFFICE = ("follower", "lost quorum", "process crashed", "process exited", "power lost", "process paused")
+OUT_OF_OFFICE = ("follower", "lost quorum", "process crashed", "process exited", "power lost")
 
 
 class EtcdWorld:
@@ -68,10 +68,12 @@ class EtcdWorld:
         self.raft = raft
         self.names = tuple(names)
         self.office: dict[str, int] = {}
+        self._frozen_office: dict[str, int] = {}  # of members that are paused
         self.revision = 1
         self.leapt = 0.0  # seconds that were leapt over
         self.changed_at = 0.0
         self.led = False
+        self._watched: dict[str, tuple[bool, Callable[[bool], None]]] = {}  # members whose clients want to know
         self._note = note
         self._turned = turned
         self._zones = dict(zones or {})
@@ -137,6 +139,11 @@ class EtcdWorld:
             self.office[subject] = detail["term"]
         elif kind in OUT_OF_OFFICE:
             self.office.pop(subject, None)
+            self._frozen_office.pop(subject, None)
+        elif kind == "process paused" and subject in self.office:
+            self._frozen_office[subject] = self.office.pop(subject)
+        elif kind == "process resumed" and subject in self._frozen_office:  # it leads on, until it hears otherwise
+            self.office[subject] = self._frozen_office.pop(subject)
         elif kind == "members":
             assert not isinstance(detail, str)
             self._voters[subject] = detail["voters"]
@@ -150,6 +157,29 @@ class EtcdWorld:
             self.led = led
             if self._turned is not None:
                 self._turned(led)
+
+        for name, (before, listener) in list(self._watched.items()):
+            serves = self.serves(name)
+            if serves != before:
+                self._watched[name] = (serves, listener)
+                listener(serves)
+
+    def watch(self, name: str, listener: Callable[[bool], None]) -> None:
+        """Tell whenever a member begins or ceases to serve."""
+        self._watched[name] = (self.serves(name), listener)
+
+    def serves(self, name: str) -> bool:
+        """Whether a member answers its clients: it runs, and reaches a leader that reaches a majority, both ways."""
+        node, network = self.world.nodes[name], self.world.network
+        if node.process is None or node.paused:
+            return False
+        return any(
+            self._reaches_a_majority(leader)
+            and (
+                leader == name or not network.rules or (network.reaches(leader, name) and network.reaches(name, leader))
+            )
+            for leader in self.office
+        )
 
     def _reaches_a_majority(self, leader: str) -> bool:
         voters, network = self._voters[leader], self.world.network

@@ -11,7 +11,7 @@ from hasim.engines.des.requests.deadlines import Patience
 from hasim.engines.des.requests.exchange import COPY, FIRST, RETRY, Call, Exchange
 from hasim.engines.des.requests.notes import RequestNotes
 from hasim.model.demand import Clients, Load
-from hasim.results.outcomes import BAD_GATEWAY, ERROR, FAILURES, NOT_SENT, OK, RESET, SHED, TIMEOUT, UNANSWERED
+from hasim.results.outcomes import BAD_GATEWAY, ERROR, EXPIRED, FAILURES, NOT_SENT, OK, RESET, SHED, TIMEOUT, UNANSWERED
 from hasim.streams import Streams
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Caller:
         self.under_way: dict[Call, None] = {}
         # A connection kept open is closed on the client; on one of its own it gets an answer from the balancer.
         self.broken_code = BAD_GATEWAY if clients.connections == "each" and front.speaks else RESET
+        self.sticky = clients.connections == "sticky"
         self._only = self.clients[0] if clients.count == 1 else None
         self._count = clients.count
         self._chance = uniforms(streams[f"{load.name}/clients"])  # who asks for what
@@ -134,6 +135,8 @@ class Caller:
             self._timeouts.add(exchange)
         if self._silences is not None:
             self._silences.add(exchange)
+        if kind == RETRY and self._hedging is not None:
+            self._hedging.add(call)
         self._forward(exchange)
 
     def _may_send(self, client: Client) -> bool:
@@ -166,7 +169,8 @@ class Caller:
     def _learn(self, exchange: Exchange, code: int) -> None:
         """Tell the client's meters how an attempt went."""
         client, now = exchange.call.client, self.env._now
-        if client.breaker is not None:
+        if client.breaker is not None and not (code == EXPIRED and client.breaker.state == "closed"):
+            # What a server dropped since nobody waited for it says nothing; only a probe must have an answer.
             client.breaker.answered(code == OK, now)
         if client.throttle is not None:
             client.throttle.answered(code in (OK, ERROR), now)
@@ -176,6 +180,8 @@ class Caller:
     def _failed(self, call: Call, code: int) -> None:
         call.live -= 1
         call.failed_as = code
+        if call.live:  # a copy may still bring the answer
+            return
         client, retry, why, now = call.client, self._retry, FAILURES[code], self.env._now
         if retry is not None and why is not None and retry.wants(why, call.attempts - call.copies):
             told = self._retry_after if code == SHED else 0.0
@@ -183,15 +189,14 @@ class Caller:
             in_time = now + delay < call.deadline  # else there is nothing to pay for
             if in_time and (client.budget is None or client.budget.may_retry(why, now)):
                 call.delay, call.retried_after = delay, why
-                call.live += 1  # the attempt to come
+                call.live, call.waits = 1, True  # the attempt to come
                 self.env.push((now + delay, 1, self.env.number(), _Again(call, self._rings)))  # type: ignore[arg-type]
                 return
-        if not call.live:
-            self._finish(call, code)
+        self._finish(call, code)
 
     def _ask_again(self, again: _Again) -> None:
         call = again.call
-        call.live -= 1
+        call.live, call.waits = 0, False
         if not call.over:
             self._send(call, RETRY)
         elif call.client.budget is not None:
@@ -202,11 +207,15 @@ class Caller:
 
     def _gave_up(self, call: Call) -> None:
         """The deadline of the whole call has passed."""
-        latest = call.latest
-        if latest is not None and not latest.over:
-            latest.over = True
-            self._learn(latest, TIMEOUT)
+        self._abandon(call, TIMEOUT)
         self._finish(call, TIMEOUT)
+
+    def _abandon(self, call: Call, code: int) -> None:
+        """Listen no longer to what is still out, and tell the client's meters that it ended like this."""
+        for exchange in (call.latest, *call.earlier):
+            if exchange is not None and not exchange.over:
+                exchange.over = True
+                self._learn(exchange, code)
 
     def _nothing_heard(self, exchange: Exchange) -> None:
         """Nothing has come over a sticky connection for so long that the client asks whether anybody is there."""
@@ -226,11 +235,15 @@ class Caller:
         """Nothing heard for a while: ask somebody else too, if that is within bounds."""
         hedging = call.client.hedging
         assert hedging is not None and self._hedging is not None
+        if call.waits or not call.live:  # nothing is out that could be slow
+            return
         if not hedging.may_copy(call.copies, self.env._now):
             return
         if self._guarded and not self._may_send(call.client):
             return
         first = call.latest
+        if first is not None:
+            call.earlier = (*call.earlier, first)
         call.copies += 1
         call.attempts += 1
         call.live += 1
@@ -245,6 +258,8 @@ class Caller:
 
     def _finish(self, call: Call, code: int) -> None:
         call.over = True
+        if call.earlier:
+            self._abandon(call, EXPIRED)  # the copy, or what it was a copy of
         call.latest = None  # it points back: without this ring the memory is freed at once, with no collector
         del self.under_way[call]
         self.notes.write(call, self.env._now, code)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hasim.balancing import Backend
 from hasim.balancing.draws import uniforms
 from hasim.engines.des.requests.exchange import Exchange
+from hasim.engines.des.requests.links import Links
 from hasim.engines.des.requests.replica import OPEN, REFUSES, Replica
 from hasim.engines.des.world.alarm import Alarm
 from hasim.results.outcomes import REFUSED
@@ -30,9 +31,16 @@ class Direct:
     """
 
     def __init__(
-        self, env: LeapingEnvironment, name: str, replicas: Sequence[Replica], dns: Dns | None, streams: Streams
+        self,
+        env: LeapingEnvironment,
+        name: str,
+        replicas: Sequence[Replica],
+        dns: Dns | None,
+        streams: Streams,
+        links: Links,
     ) -> None:
         self.env = env
+        self._links = links
         self.name = name
         self.replicas = list(replicas)
         self._backends = [Backend(replica.name, i) for i, replica in enumerate(replicas)]
@@ -103,6 +111,8 @@ class Direct:
         elif replica.contact == REFUSES:
             self._disconnect(exchange.call.client)
             exchange.caller.heard(exchange, REFUSED)
+        else:
+            self._links.knock(exchange, None, replica, lambda *_: self._send(exchange, index))
 
     def _any(self, avoid: Backend | None = None) -> int:
         count = len(self.replicas)
@@ -125,7 +135,7 @@ class Direct:
 
     def _news(self, replica: Replica) -> None:
         assert self._dns is not None
-        ready = replica.ready and replica.contact == OPEN
+        ready = replica.seen_ready and replica.contact == OPEN
 
         def show() -> None:
             self._listed[replica.index] = ready

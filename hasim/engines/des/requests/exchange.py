@@ -20,8 +20,8 @@ class Call:
     """What a client wants, with all its attempts; `over` once it has its answer, or has given up."""
 
     __slots__ = (
-        "arrived", "attempts", "client", "copies", "deadline", "delay", "failed_as", "latest", "live", "over",
-        "retried_after", "server", "user", "write",
+        "arrived", "attempts", "client", "copies", "deadline", "delay", "earlier", "failed_as", "latest", "live",
+        "over", "retried_after", "server", "user", "waits", "write",
     )  # fmt: skip
 
     def __init__(self, client: Client, user: int, arrived: float, deadline: float, write: bool) -> None:
@@ -38,6 +38,8 @@ class Call:
         self.retried_after = ""  # the failure after which the last retry was made
         self.server = -1  # who answered, or failed to, last
         self.latest: Exchange | None = None
+        self.earlier: tuple[Exchange, ...] = ()  # others that were out when a copy was sent
+        self.waits = False  # for the time of its next attempt
         self.over = False
 
 

@@ -7,7 +7,7 @@ the event loop would draw them, so both give the same log, request by request, u
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +25,7 @@ from hasim.model.system import System
 from hasim.results.outcomes import GATEWAY_TIMEOUT, OK, TIMEOUT, UNANSWERED
 from hasim.results.request_log import RequestLog
 from hasim.streams import Streams
+from hasim.units import human
 from hasim.waiting import Replicas, random_of, round_robin
 
 # Fields that the arrays take into account, or that act only when something fails. What is not named here, because it
@@ -145,6 +146,7 @@ class FeedForward:
         self._replicas = Replicas(pool.count, self._serving.slots)
         self._takes = [Supply(self._serving.takes, streams, f"{name}/service") for name in self._servers]
         self._done = 0
+        self.stopped_at: float | None = None
 
     def _arrivals(self) -> Iterator[NDArray[np.float64]]:
         """Arrivals in chunks of some size."""
@@ -162,9 +164,28 @@ class FeedForward:
         if size:
             yield np.concatenate(kept)
 
-    def log(self) -> RequestLog:
-        """The fate of every request."""
-        chunks = [self._chunk(arrived) for arrived in self._arrivals()] or [self._chunk(np.empty(0))]
+    def interruption(self) -> list[str]:
+        """Say how far it came, if somebody stopped it."""
+        if self.stopped_at is None:
+            return []
+        return [f"interrupted: {self._load.name} was worked out up to {human(self.stopped_at)}"]
+
+    def log(self, tell: Callable[[float], object] = lambda at: None) -> RequestLog:
+        """The fate of every request; `tell` hears now and then how far it is, in simulated seconds.
+
+        Ctrl-C ends it after the last chunk that was worked out; `stopped_at` says then when its last request came.
+        """
+        chunks: list[tuple[NDArray[Any], ...]] = []
+        try:
+            for came in self._arrivals():
+                chunks.append(self._chunk(came))
+                tell(float(came[-1]))
+        except KeyboardInterrupt:
+            if not chunks:
+                raise
+            self.stopped_at = float(chunks[-1][0][-1])
+        if not chunks:
+            chunks.append(self._chunk(np.empty(0)))
         arrived, ended, server, outcome, user, write = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
         return RequestLog(
             loads=(self._load.name,),

@@ -12,7 +12,7 @@ from hasim.balancing.draws import uniforms
 from hasim.engines.des.requests.deadlines import Deadlines
 from hasim.engines.des.requests.exchange import Exchange
 from hasim.engines.des.requests.links import CLEAR, LOST, Links
-from hasim.engines.des.requests.replica import OPEN, REFUSES, Replica
+from hasim.engines.des.requests.replica import OPEN, SILENT, Replica
 from hasim.engines.des.requests.view import View
 from hasim.model.parts import Balancer
 from hasim.results.outcomes import BLAMED, FAILURES, GATEWAY_TIMEOUT, OK, RESET, UNAVAILABLE
@@ -99,22 +99,30 @@ class Front:
     def _connect(self, exchange: Exchange) -> None:
         backend = exchange.backend
         assert backend is not None
-        replica = self.replicas[backend.index]
-        extra = 0.0
-        if self._links.rules and (extra := self._links.judge(self.name, replica.name)) == LOST:
+        replica, links = self.replicas[backend.index], self._links
+        extra = links.judge(self.name, replica.name) if links.rules else CLEAR
+        if extra == LOST or replica.contact == SILENT:
             self._connecting.add(exchange)
-            return
-        contact = replica.contact
-        if contact == OPEN:
-            self._serving.add(exchange)
-            if extra > CLEAR:
-                self._links.later(extra, exchange, replica)
-            else:
-                replica.take(exchange)
-        elif contact == REFUSES:
-            self._not_connected(exchange, "refused")
+            links.knock(exchange, self.name, replica, self._connected_late)
         else:
-            self._connecting.add(exchange)
+            self._reach(exchange, replica, extra)
+
+    def _connected_late(self, exchange: Exchange, replica: Replica, extra: float) -> None:
+        exchange.stamp += 1
+        self._reach(exchange, replica, extra)
+
+    def _reach(self, exchange: Exchange, replica: Replica, extra: float) -> None:
+        """A server's host has heard of an exchange."""
+        if replica.contact != OPEN:
+            self._not_connected(exchange, "refused")
+            return
+        if exchange.caller.sticky:
+            self._keep(exchange)
+        self._serving.add(exchange)
+        if extra > CLEAR:
+            self._links.later(extra, exchange, replica)
+        else:
+            replica.take(exchange)
 
     def _not_answered(self, exchange: Exchange) -> None:
         """The connect timeout has passed."""
@@ -275,11 +283,11 @@ class Front:
                 client.unheard = now
             else:
                 self.disconnect(client)
-        if client.connection is None and not self.connect(client):
-            self._end(exchange, UNAVAILABLE)
+        if client.connection is None:  # whoever asks opens one, at the price of any connection
+            exchange.tries = 0
+            self._dispatch(exchange)
             return
         backend = client.connection
-        assert backend is not None
         if client.unheard == inf:
             client.unheard = now
         exchange.backend = backend
@@ -312,8 +320,19 @@ class Front:
         ways = ((self.name, name), (name, self.name)) if links.rules else ()
         return all(links.judge(src, dst) != LOST for src, dst in ways)
 
-    def connect(self, client: Client) -> bool:
-        """Open a client's connection to a server that accepts it; it weighs on the server while it lasts."""
+    def _keep(self, exchange: Exchange) -> None:
+        """The client keeps the connection that was opened for an exchange; it weighs on the server while it lasts."""
+        client, backend = exchange.call.client, exchange.backend
+        assert backend is not None
+        if client.connection is None:
+            backend.active += 1
+            client.connection, client.unheard = backend, self.env._now
+            self._connected[backend.index][client] = None
+            if self.view.cap < inf:
+                self.view.refresh()
+
+    def _connect_elsewhere(self, client: Client) -> bool:
+        """Open a connection for a client whose server leaves, to one that accepts it."""
         avoid = None
         for _ in range(self.part.retries + 1):
             if not self.view.usable:
@@ -347,7 +366,7 @@ class Front:
         """A server's process has gone, or says goodbye: its clients connect elsewhere at once."""
         for client in list(self._connected[index]):
             self.disconnect(client)
-            self.connect(client)
+            self._connect_elsewhere(client)
 
     # Who is used.
 
@@ -371,23 +390,31 @@ class Front:
 
     # The balancer itself.
 
-    def set_alive(self, alive: bool) -> None:
-        """An instance has taken the address, or the one that held it has fallen, and with it what it was forwarding."""
+    def set_alive(self, alive: bool, heard: bool = False) -> None:
+        """An instance has taken the address, or the one that held it has fallen, and with it what it was forwarding.
+
+        Its clients hear of its fall if its host lives to tell them.
+        """
         if alive == self.alive:
             return
         self.alive = alive
         if not alive:
+            lost = [*self._queue]
             while self._queue:
                 self._queue.popleft().stamp += 1
             for held in (self._serving, self._connecting, self._turn_around):
                 for exchange in held.waiting():
+                    lost.append(exchange)
                     self._forget(exchange)
             for clients in self._connected:
                 for client in list(clients):
                     self.disconnect(client)
+            if heard:
+                for exchange in lost:
+                    exchange.caller.heard(exchange, RESET)
 
     def _forget(self, exchange: Exchange) -> None:
-        """Nobody is left to pass the answer on; the client hears nothing."""
+        """Nobody is left to pass the answer on."""
         if exchange.job is not None:
             exchange.job.exchange = None
             exchange.job = None

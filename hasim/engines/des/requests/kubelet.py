@@ -40,7 +40,7 @@ class Kubelet:
         self._ticking = Ticking(env, self._prober, chance, self._ping, self._say)
         self._runs = replica.running
         if replica.serving.readiness is not None:
-            replica.probed_ready = replica.running  # until the run begins
+            replica.probed_ready = True  # as balancers take it, until `start` knows better
         replica.watchers.append(self._look)
 
     def start(self) -> None:
@@ -55,8 +55,6 @@ class Kubelet:
                 worker = prober.workers["readiness"]
                 worker.passed = worker.last = prober.ready = True
         self._judge()
-        if not replica.seen_ready:
-            replica.readiness_changed()
 
     def _ping(self, ping: Ping) -> None:
         replica = self._replica

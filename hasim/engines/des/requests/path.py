@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hasim.engines.des.draws import draws
+from hasim.engines.des.etcd.role import RaftRole
 from hasim.engines.des.requests.caller import Caller
 from hasim.engines.des.requests.checker import Checker
 from hasim.engines.des.requests.collections import collect
@@ -15,6 +16,7 @@ from hasim.engines.des.requests.direct import Direct
 from hasim.engines.des.requests.front import Front
 from hasim.engines.des.requests.kubelet import Kubelet
 from hasim.engines.des.requests.links import Links
+from hasim.engines.des.requests.needs import Needs
 from hasim.engines.des.requests.notes import RequestNotes
 from hasim.engines.des.requests.pair import Pair
 from hasim.engines.des.requests.replica import Replica
@@ -51,6 +53,7 @@ class RequestPath:
         self._checkers: list[Checker] = []
         self._kubelets: list[Kubelet] = []
         self._graceful: list[str] = []  # members that go down gracefully, not by crashing
+        self._unpowered: list[str] = []  # members that a fault has cut off from power
         self._around: dict[str, set[str]] = {}  # what each replica and balancer is called, and stands in
         for load in loads:
             route = route_of(load, self.cluster.parts)
@@ -59,7 +62,7 @@ class RequestPath:
             if route.balancer is not None:
                 front = self._front(route.balancer, replicas)
             else:
-                front = Direct(self.env, load.name, replicas, load.clients.dns, live.streams)
+                front = Direct(self.env, load.name, replicas, load.clients.dns, live.streams, self.links)
             self.callers.append(Caller(self.env, load, front, RequestNotes(), live.streams))
 
     # Building.
@@ -91,9 +94,7 @@ class RequestPath:
         stands = live.gates.add(self._some_stand(name))
         led = [Var(switch.led) for switch in live.system.switches if switch.part == name]
         Pair(replica, live.gates, stands, live.gates.add(all_of(led)), in_step=pair.sync is not None).watch(live.listen)
-        needed = self._needed(name, None)
-        if needed is not None:
-            live.listen(live.gates.add(needed), replica.set_needs)
+        self._watch_needs(name, replica, None)
         self._surround(name, (), ())  # one server wherever it stands: only the pair as a whole can be meant
         return replica
 
@@ -109,16 +110,27 @@ class RequestPath:
             live.listen(node, partial(self._member_turned, replica, host_node))
             if host_node is not None:  # power that comes back under a process which stays down is seen, too
                 live.listen(host_node, partial(self._host_turned, replica))
-            needed = self._needed(name, host)
-            if needed is not None:
-                live.listen(live.gates.add(needed), replica.set_needs)
-            if pool.serving.liveness is not None:
+            self._watch_needs(name, replica, host)
+            if pool.serving.liveness is not None or pool.serving.readiness is not None:
                 self._kubelets.append(Kubelet(self.env, pool.serving.liveness, replica, live.streams))
 
     def _some_stand(self, name: str) -> Expr:
         """When a member of a part stands, and nothing holds the part as a whole."""
         system = self.live.system
         return all_of([any_of(system.standing[member] for member in self.cluster.members()[name]), system.open[name]])
+
+    def _watch_needs(self, name: str, replica: Replica, host: str | None) -> None:
+        """Let a replica know when what it needs is there; of a quorum that is played, also the member beside it."""
+        needed = self._needed(name, host)
+        if needed is None:
+            return
+        needs = Needs(replica)
+        self.live.listen(self.live.gates.add(needed), needs.listener())
+        for role in self.live.roles:
+            if isinstance(role, RaftRole) and self.cluster.needs(name).get(role.switch.part) == "local":
+                for member, its in role.hosts.items():
+                    if its == host:
+                        role.etcd.watch(member, needs.listener())
 
     def _needed(self, name: str, host: str | None) -> Expr | None:
         """When what a replica on this host needs is there; None if it needs nothing."""
@@ -142,7 +154,14 @@ class RequestPath:
         self._surround(name, self.cluster.members()[name], place(name, part, self.cluster.topology))
         front = self.fronts[name] = Front(self.env, name, part, replicas, live.streams, self.links, live.note)
         led = [Var(switch.led) for switch in live.system.switches if switch.part == name]
-        live.listen(live.gates.add(all_of([self._some_stand(name), *led])), front.set_alive)
+        hosts = [host for host in place(name, part, self.cluster.topology) if host is not None]
+        hosts_stand = live.gates.add(all_of(live.system.standing[host] for host in hosts))
+
+        def turned(alive: bool) -> None:
+            # Which of the instances held the address is not known: if a host has gone, silence is taken for its fate.
+            front.set_alive(alive, heard=live.gates.is_true(hosts_stand) and name not in self._unpowered)
+
+        live.listen(live.gates.add(all_of([self._some_stand(name), *led])), turned)
         for replica in replicas:
             if part.check is not None:
                 self._checkers.append(Checker(self.env, part.check, front, replica, self.links, live.streams))
@@ -166,7 +185,7 @@ class RequestPath:
         replica.standing = up
         if up:
             replica.start()
-        elif host is not None and not self.live.gates.is_true(host):
+        elif replica.name in self._unpowered or (host is not None and not self.live.gates.is_true(host)):
             replica.power_off()
         elif replica.name in self._graceful:
             replica.stop()
@@ -256,7 +275,7 @@ class RequestPath:
         try:
             yield Touch(True)
         finally:
-            replica.slow_down(1 / factor)
+            replica.speed_up(factor)
 
     @contextmanager
     def failing(self, node: str, share: float) -> Iterator[Touch]:
@@ -273,10 +292,23 @@ class RequestPath:
         """Let a server's checks fail while it serves."""
         replica = self._replica(node)
         replica.set_unready(1)
+        fronts = [front for front in self.fronts.values() if replica in front.replicas]
+        asked = any(front.part.check is not None or front.part.view_delay is not None for front in fronts)
         try:
-            yield Touch(True)
+            yield Touch(asked)
         finally:
             replica.set_unready(-1)
+
+    @contextmanager
+    def without_power(self, names: Collection[str]) -> Iterator[None]:
+        """Let servers that fall meanwhile go dark: nobody hears of it."""
+        members = self.members_in(names)
+        self._unpowered += members
+        try:
+            yield
+        finally:
+            for member in members:
+                self._unpowered.remove(member)
 
     @contextmanager
     def drained(self, node: str) -> Iterator[Touch]:

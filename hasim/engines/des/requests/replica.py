@@ -54,6 +54,7 @@ class Replica:
         self.watchers: list[Callable[[], None]] = []  # told when readiness changes
         self._process = 0  # numbers the processes that have died
         self._frozen = 0  # by how many it is held; a new process is free of them
+        self._slowing: list[float] = []  # factors on service times, by whoever slows the server down
         self._slowed = 1.0
         self._boot: Alarm | None = None
         self._kill: Alarm | None = None
@@ -288,11 +289,18 @@ class Replica:
         self._error_share = 1 - prod(1 - each for each in self._failing)
 
     def slow_down(self, factor: float) -> None:
-        """Let what begins from now on take so many times as long; 1/factor undoes it."""
-        self._slowed *= factor
-        if abs(self._slowed - 1) < 1e-12:
-            self._slowed = 1.0
-        self._plain = self.serving.warm_up is None and self._slowed == 1.0
+        """Let what begins from now on take so many times as long; several such factors multiply."""
+        self._slowing.append(factor)
+        self._pace()
+
+    def speed_up(self, factor: float) -> None:
+        """Take one such factor away."""
+        self._slowing.remove(factor)
+        self._pace()
+
+    def _pace(self) -> None:
+        self._slowed = prod(self._slowing)
+        self._plain = self.serving.warm_up is None and not self._slowing
 
     def crash(self) -> None:
         """The process dies; its host says so to whoever is connected, or connects."""
@@ -340,10 +348,10 @@ class Replica:
             self._die(heard=True)
         if not self.running or self._kill is not None:
             return
-        self.unready += 1
-        self._tell()
         now = self.env._now
         self._kill = Alarm(self.env, now + self.serving.grace, self._killed)
+        self.unready += 1
+        self._tell()
         if self.serving.shutdown_delay:
             process = self._process
             Alarm(self.env, now + self.serving.shutdown_delay, lambda: self._close(process))

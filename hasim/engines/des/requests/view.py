@@ -137,6 +137,8 @@ class View:
             self._say("server back" if turn.usable else "server ejected", turn.index, turn.why)
         if turns:
             self.refresh()
+            if any(turn.usable for turn in turns):
+                self._changed()
         self._set_wake()
 
     def _set_wake(self) -> None:
@@ -156,4 +158,3 @@ class View:
             self._set_wake()
             return
         self._turn(self.detector.wake(self._env._now))
-        self._changed()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import hasim as ha
+from hasim.engines.des.requests import feed_forward
 
 COLUMNS = ("arrived_s", "ended_s", "server", "outcome", "user", "write", "attempts", "load")
 OVER = "100s"
@@ -61,6 +62,17 @@ def test_arrays_and_events_give_the_same_log(case: str) -> None:
     for column in COLUMNS:
         np.testing.assert_allclose(getattr(arrays, column), getattr(events, column), rtol=0, atol=1e-9, err_msg=column)
     assert np.any(arrays.ended_s - arrays.arrived_s > 0.05), "somebody waited"
+
+
+@pytest.mark.parametrize("case", ["round robin", "random, many clients, some writes", "no balancer, lognormal"])
+def test_how_many_are_worked_out_at_once_changes_nothing(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, load = CASES[case]
+    whole = ha.simulate(cluster.during(load), over=OVER, seed=11).requests
+    monkeypatch.setattr(feed_forward, "CHUNK", 1000)  # blocks of some 4000 arrivals, five chunks
+    pieces = ha.simulate(cluster.during(load), over=OVER, seed=11).requests
+    assert whole is not None and pieces is not None and pieces.method == "arrays"
+    for column in COLUMNS:
+        np.testing.assert_array_equal(getattr(pieces, column), getattr(whole, column), err_msg=column)
 
 
 def test_two_loads_are_put_together() -> None:

@@ -10,6 +10,8 @@ from path_scenes import Floats, assert_law, assert_share, ended, latencies, log_
 from scipy import stats
 
 import hasim as ha
+from hasim.clients import Budget
+from hasim.clients.budget import ConcurrentRetriesMeter
 from hasim.results.outcomes import OUTCOMES
 from hasim.results.request_log import RequestLog
 
@@ -157,9 +159,43 @@ def test_a_retry_that_a_copy_made_needless_leaves_the_budget_as_it_was() -> None
     clients = ha.Clients(retry=retry, hedge=ha.Hedge(after="50ms"))
     wrong = ha.ErrorAnswers("api-1", share=0.5, at="0s", lasting="1d")
     log = log_of(scene(takes={"fixed": "10ms"}), ha.Load(rate=ha.Paced(rate=0.5), clients=clients), wrong, over="1200s")
-    # Calls do not meet, so each may try again; it fails if first, copy and retry all do.
+    # Calls do not meet, so each may try again. None is slow: it fails in no time, and no copy is sent while it waits
+    # for its next attempt. So it fails if first and retry do.
     done = ~ended(log, "unanswered")
-    assert_share(int(ended(log, "500").sum()), int(done.sum()), 1 / 8)
+    assert_share(int(ended(log, "500").sum()), int(done.sum()), 1 / 4)
+    assert log.attempts.max() == 2
+
+
+def test_a_retry_waits_for_the_copy_and_both_together_stay_within_their_bounds() -> None:
+    # First and copy both fail, after 100 and 110 ms; then there is one retry, with no copy left for it.
+    retry = ha.Retry(attempts=2, backoff="none")
+    clients = ha.Clients(retry=retry, hedge=ha.Hedge(after="10ms"))
+    wrong = ha.ErrorAnswers("api-1", at="0s", lasting="1d")
+    log = log_of(
+        scene(takes={"fixed": "100ms"}, slots=99), ha.Load(rate=ha.Paced(rate=2), clients=clients), wrong, over="60s"
+    )
+    done = ended(log, "500")
+    assert np.all(log.attempts[done] == 3)
+    assert np.allclose(latencies(log)[done], 0.21, rtol=0, atol=1e-9)
+
+
+def test_a_call_that_is_given_up_takes_all_its_attempts_off_the_budget() -> None:
+    # Behind a balancer that nobody holds for 3 s, first attempts and copies are out when the deadline comes.
+    meters: list[ConcurrentRetriesMeter] = []
+
+    class Watched(Budget):
+        """A budget whose meters are kept."""
+
+        def start(self) -> ConcurrentRetriesMeter:
+            meters.append(ConcurrentRetriesMeter(ha.ConcurrentRetries(share=0.2, least=0)))
+            return meters[-1]
+
+    clients = ha.Clients(deadline="500ms", retry=ha.Retry(budget=Watched()), hedge=ha.Hedge(after="100ms"))
+    lb = {"failover": {"takes": {"fixed": "3s"}}}
+    load = ha.Load(rate=100, lasting="8s", clients=clients)
+    log = log_of(scene(1, lb, slots=99), load, ha.Crash("lb-1", at="2s", lasting="1d"), over="20s")
+    assert ended(log, "timeout").sum() > 200
+    assert [(meter.firsts, meter.retries) for meter in meters] == [(0, 0)]
 
 
 def test_copies_are_neither_calls_nor_retries_to_a_budget() -> None:
@@ -318,9 +354,9 @@ def test_clients_of_a_balancer_see_what_it_says() -> None:
     assert two_requests("h1", True, EACH) == [("504", 2.0), ("503", 0.4)]
 
 
-def test_clients_of_a_dead_balancer_hear_nothing() -> None:
-    # The one under way was cut off before the server timeout, which nobody is there to tell.
-    assert two_requests("lb-1", True, EACH) == [("timeout", 5.0), ("timeout", 5.0)]
+def test_clients_of_a_dead_balancer_hear_of_its_death_and_nothing_until_the_takeover() -> None:
+    # The one under way is broken off at once; the one that comes next meets an address that nobody holds.
+    assert two_requests("lb-1", True, EACH) == [("reset", 0.5), ("timeout", 5.0)]
 
 
 def test_who_answers_first_has_answered_whoever_was_asked_last() -> None:

@@ -283,6 +283,14 @@ def test_several_successes_delay_the_return() -> None:
     assert_law(up - 91.0, stats.uniform(20.0, 10.0))
 
 
+def test_what_has_run_for_long_when_the_run_begins_is_ready_and_past_its_initial_delay() -> None:
+    readiness = {**READY, "initial_delay": "5m", "successes": 2}
+    _, down, up = probed(MANY, ha.Unready("api", at="20s", lasting="70s"), "130s", readiness=readiness)
+    assert len(down) == len(up) == MANY
+    assert_law(down - 20.0, stats.uniform(21.0, 10.0))
+    assert_law(up - 91.0, stats.uniform(10.0, 10.0))
+
+
 def test_a_process_that_dies_is_unready_at_once_and_ready_with_its_first_probe() -> None:
     fault = ha.Crash("api-1", at="20.3s", lasting="10s")
     _, down, up = probed(2, fault, "60s", start_up={"fixed": "3s"})
@@ -312,6 +320,14 @@ def test_both_probes_work_in_one_prober_each_by_its_law() -> None:
     back = np.array([fact.at for fact in facts(run, "listening")])
     assert np.allclose(np.sort(up), np.sort(back) + 1.0, rtol=0, atol=1e-9)
     assert np.allclose(np.sort(back), np.sort(kills) + 30.0, rtol=0, atol=1e-9)
+
+
+def test_a_kill_for_liveness_is_news_to_endpoints_only_when_the_process_has_gone_or_readiness_fails() -> None:
+    liveness = {"period": "10s", "timeout": "1s", "failures": 1}
+    _, down, _ = probed(MANY, ha.Pause("api", at="20s", lasting="1d"), "60s", liveness=liveness)
+    assert_law(down - 20.0, stats.uniform(22.0, 10.0))  # killed from 1 to 11 s on, gone 30 s later
+    _, down, _ = probed(MANY, ha.Pause("api", at="20s", lasting="1d"), "60s", liveness=liveness, grace="5s")
+    assert_law(down - 20.0, stats.uniform(1.0 + 5.0 + 1.0, 10.0))
 
 
 def test_servers_that_are_down_from_the_start_are_not_in_the_endpoints() -> None:

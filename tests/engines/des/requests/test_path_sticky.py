@@ -77,7 +77,7 @@ def test_least_connections_share_a_rolling_restart_between_the_other_two() -> No
 @pytest.mark.parametrize("balanced", [True, False])
 def test_connections_that_are_asked_to_go_even_out_with_time_constant_one_over_gr(balanced: bool) -> None:
     clients, rate, chance = 900, 4.0, 0.02
-    lb = {"policy": "random"} if balanced else None
+    lb = {"policy": "random", "redispatch": True} if balanced else None
     cluster = scene(3, lb, takes="1ms", slots=100, goaway_chance=chance)
     load = ha.Load(rate=rate * clients, clients=ha.Clients(count=clients, **STICKY))
     # Server 3 is away while everybody opens a connection, and comes back empty.
@@ -136,11 +136,14 @@ def test_a_balanced_connection_without_answers_is_given_up_after_45_seconds(sile
 
 def test_a_new_connection_is_not_opened_across_a_cut() -> None:
     users = 60
-    cluster = scene(3, {"policy": "round_robin", "connect_timeout": "100ms"}, takes="1ms", slots=9)
+    balancer = {"policy": "round_robin", "connect_timeout": "100ms", "redispatch": True}
+    cluster = scene(3, balancer, takes="1ms", slots=9)
     load = ha.Load(users=users, think={"fixed": "500ms"}, clients=ha.Clients(count=users, timeout="2s", **STICKY))
     found = outages(log_of(cluster, load, SILENCES["partition"], over="120s"), users)
     assert len(found) == users / 3
-    assert all(45.0 < outage <= 45.0 + 2.6 for outage in found)
+    # Who tries the cut server first pays the connect timeout of 0.1 s before another one answers.
+    assert all(45.0 < outage <= 45.0 + 2.6 + 0.1 for outage in found)
+    assert any(outage > 47.59 for outage in found) and any(outage < 47.51 for outage in found)
 
 
 def test_a_connection_with_no_balancer_may_lead_to_the_dead_server_again() -> None:
@@ -176,7 +179,7 @@ def test_all_that_waits_on_a_dead_connection_ends_together() -> None:
 def test_a_slow_server_keeps_its_connections(balanced: bool) -> None:
     clients = ha.Clients(count=30, timeout="1s", **STICKY)
     load = ha.Load(rate=30, clients=clients)
-    log = log_of(cut_off(balanced), load, ha.SlowServer("api-1", factor=1e7, at="10s", lasting="80s"), over="120s")
+    log = log_of(cut_off(balanced), load, ha.SlowServer("api-1", factor=1e6, at="10s", lasting="80s"), over="120s")
     before = set(log.user[within(log, 0.0, 9.0) & (log.server == 0)].tolist())
     for span in ((20.0, 40.0), (100.0, 118.0)):  # before and after anybody would have given up
         assert set(log.user[within(log, *span) & ended(log, "timeout")].tolist()) == before

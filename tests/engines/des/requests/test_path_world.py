@@ -1,0 +1,187 @@
+"""Requests in the world they share with quorums, hosts and networks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from path_scenes import ended, facts, latencies, log_of, play, scene, within
+
+import hasim as ha
+
+CALLERS = ha.Clients(timeout="1s")
+STICKY = ha.Clients(count=5, connections="sticky")
+
+
+def stacked() -> ha.Cluster:
+    """Three API servers, each with its etcd member beside it, whom everybody asks directly."""
+    hosts = ["h1", "h2", "h3"]
+    parts = {
+        "etcd": {"kind": "quorum", "members": 3, "on": hosts, "raft": {}},
+        "api": {
+            "kind": "pool",
+            "replicas": 3,
+            "on": hosts,
+            "needs": {"etcd": "local"},
+            "serving": {"takes": {"fixed": "5ms"}, "slots": 9999, "reads_from_cache": True},
+        },
+    }
+    return ha.Cluster(name="stacked", topology={"hosts": hosts}, parts=parts, services={"api": {"up": ["api", "etcd"]}})
+
+
+LOAD = ha.Load(ha.Paced(rate=100), writes=0.5, clients=CALLERS)
+
+
+def hosted(lb: dict[str, Any]) -> ha.Cluster:
+    plain = scene(2, lb, takes={"fixed": "5ms"}, slots=99)
+    return plain.replace("topology", {"hosts": ["h1", "h2"]}).replace("api.on", ["h1", "h2"])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ha.Pause("etcd-1", at="10s", lasting="10s"),
+        ha.Partition("etcd-1", at="10s", lasting="10s"),
+        ha.Crash("etcd-1", at="10s", lasting="10s"),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_writes_hang_where_the_member_beside_the_server_cannot_serve(fault: ha.Pause) -> None:
+    # Whoever of the others leads: an election takes two seconds at most, and the third server's writes hang all along.
+    log = log_of(stacked(), LOAD, fault, over="30s", seed=3)
+    there = within(log, 13, 18.9)
+    hung = ended(log, "timeout")[there]
+    assert 0.1 < hung.mean() < 0.24, "a third of a half"
+    assert log.write[there][hung].all()
+    assert ended(log, "ok")[there & ~log.write].all()
+    assert ended(log, "ok")[within(log, 0, 8.9)].all()
+    # A member that was away or cut off has the leader back within seconds of its return.
+    assert ended(log, "ok")[within(log, 26, 28.9)].all()
+
+
+@pytest.mark.parametrize("lasting", [0.2, 0.8])
+def test_a_leader_that_pauses_for_less_than_an_election_leads_on(lasting: float) -> None:
+    for leader in ("etcd-1", "etcd-2", "etcd-3"):
+        run = ha.simulate(stacked().during(ha.Pause(leader, at="10s", lasting=f"{lasting}s")), over="1m", seed=0)
+        assert run.downtime_s("etcd") <= lasting + 1e-9
+    everybody = ha.simulate(stacked().during(ha.Pause("etcd", at="10s", lasting=f"{lasting}s")), over="1m", seed=0)
+    assert everybody.downtime_s("etcd") == pytest.approx(lasting, abs=1e-9)
+
+
+def test_a_disk_fault_on_a_shared_host_is_for_the_member_and_a_slow_server_is_for_the_server() -> None:
+    disk = ha.SlowDisk("h1", extra="50ms", at="5s", lasting="5s")
+    slow = ha.SlowServer("h1", factor=100, at="15s", lasting="5s")
+    log = log_of(stacked(), LOAD, disk, slow, over="30s", seed=3)
+    assert (latencies(log)[within(log, 15, 19.9)] > 0.4).any()
+    assert np.all(latencies(log)[within(log, 0, 14.9)] < 0.4)
+
+
+def test_a_server_whose_power_is_cut_is_silent_and_one_that_crashes_is_not() -> None:
+    dark = log_of(scene(1), ha.Load(50, clients=CALLERS), ha.PowerLoss("api-1", at="5s", lasting="5s"), over="20s")
+    assert ended(dark, "timeout")[within(dark, 5.01, 8.9)].all()
+    assert not ended(dark, "refused").any()
+    dead = log_of(scene(1), ha.Load(50, clients=CALLERS), ha.Crash("api-1", at="5s", lasting="5s"), over="20s")
+    assert ended(dead, "refused")[within(dead, 5.01, 9.9)].all()
+
+
+def test_a_graceful_stop_of_a_host_stops_its_servers_gracefully() -> None:
+    model = hosted({"retries": 3, "redispatch": True})
+    log = log_of(model, ha.Load(50), ha.Stop("h1", at="5s", lasting="5s"), over="20s")
+    assert (ended(log, "ok") | ended(log, "unanswered")).all()
+
+
+def test_who_knocks_at_a_dark_host_is_let_in_when_it_is_back() -> None:
+    # SYN at 5.5 s, again after 1, 3 and 7 s; the host is back after 2.
+    alone = hosted({}).replace("api.replicas", 1)
+    for to in ("api", "lb"):
+        load = ha.Load(ha.Replay(times=[5.5]), to=to)
+        log = log_of(alone, load, ha.Crash("h1", at="5s", lasting="2s"), over="20s")
+        assert log.to_frame().outcome.tolist() == ["ok"]
+        assert latencies(log).tolist() == pytest.approx([3.005])
+
+
+def test_a_connect_timeout_is_not_prolonged_by_knocking() -> None:
+    alone = hosted({"retries": 0, "connect_timeout": "5s"}).replace("api.replicas", 1)
+    log = log_of(alone, ha.Load(ha.Replay(times=[5.5]), to="lb"), ha.Crash("h1", at="5s", lasting="20s"), over="30s")
+    assert log.to_frame().outcome.tolist() == ["503"]
+    assert latencies(log).tolist() == pytest.approx([5.0])
+
+
+def test_a_sticky_connection_costs_what_any_connection_costs() -> None:
+    balancer = {"connect_timeout": "5s", "retries": 1, "redispatch": True}
+    one = hosted(balancer).replace("api.replicas", 1)
+    for clients in (STICKY, ha.Clients(count=5)):
+        load = ha.Load(ha.Paced(rate=1), to="lb", clients=clients)
+        log = log_of(one, load, ha.Crash("h1", at="0s", lasting="1h"), over="30s")
+        done = ended(log, "503")
+        assert done.sum() >= 15
+        assert np.allclose(latencies(log)[done], 10.0)
+    two = log_of(
+        hosted(balancer),
+        ha.Load(ha.Paced(rate=5), to="lb", clients=STICKY),
+        ha.Crash("h1", at="0s", lasting="1h"),
+        over="30s",
+    )
+    waits = latencies(two)[ended(two, "ok")]
+    assert set(np.round(waits, 3).tolist()) == {0.005, 5.005}, "the first try of some goes to the dark one"
+
+
+def test_what_a_server_drops_since_nobody_waits_for_it_is_held_against_nobody() -> None:
+    # A hedge after 5 ms leaves many copies to be dropped.
+    serving = {"slots": 1, "takes": "20ms", "drop_expired": True}
+    hedging = ha.Clients(hedge=ha.Hedge(after="5ms"), breaker=ha.CircuitBreaker(failing=0.2))
+    log = log_of(scene(4, None, **serving), ha.Load(120, clients=hedging), over="60s")
+    assert not ended(log, "not sent").any()
+    watched = scene(4, {"ejection": ha.MaxFails(fail_timeout="10s")}, **serving)
+    run = play(watched, ha.Load(100, clients=ha.Clients(timeout="60ms")), over="60s")
+    assert not facts(run, "server ejected")
+
+
+def test_who_waits_for_room_hears_of_a_server_that_comes_back_by_a_good_answer() -> None:
+    ejection = ha.MaxFails(fail_timeout="2s", whole_seconds=False, on=("5xx",))
+    model = scene(
+        2, {"max_connections": 1, "queue_timeout": "60s", "ejection": ejection}, takes={"fixed": "50ms"}, slots=1
+    )
+    log = log_of(
+        model,
+        ha.Load(ha.Replay(times=[0.001, 0.1, 0.2, 0.3, 0.4])),
+        ha.ErrorAnswers("api-1", at="0s", lasting="1s"),
+        ha.SlowServer("api-2", factor=100, at="0s", lasting="15s"),
+        over="30s",
+    )
+    assert log.ended_s[2:].tolist() == pytest.approx([2.101, 2.151, 2.201], abs=2e-3)
+
+
+def test_a_steady_start_with_nothing_that_fails_begins_at_once() -> None:
+    model = scene(2, {"failover": {"takes": "3s"}})
+    log = ha.simulate(model.during(ha.Load(10)), over="20s", seed=1, start="steady").requests
+    assert log is not None and not ended(log, "timeout").any()
+
+
+def test_ctrl_c_while_arrays_are_worked_out_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hasim.engines.des.requests import feed_forward
+
+    monkeypatch.setattr(feed_forward, "CHUNK", 1000)
+    heard: list[float] = []
+
+    def stop(at: float, length: float) -> None:
+        if 0 < at < length:
+            heard.append(at)
+            if len(heard) == 3:
+                raise KeyboardInterrupt
+
+    model = scene(2, {}, slots=10)
+    run = ha.simulate(model.during(ha.Load(500)), over="200s", seed=1, progress=stop)
+    whole = ha.simulate(model.during(ha.Load(500)), over="200s", seed=1).requests
+    assert run.requests is not None and whole is not None
+    assert 1000 <= len(run.requests) < len(whole)
+    np.testing.assert_array_equal(run.requests.ended_s, whole.ended_s[: len(run.requests)])
+    assert any("load was worked out up to" in warning for warning in run.warnings)
+
+
+def test_the_module_is_the_command_line() -> None:
+    said = subprocess.run([sys.executable, "-m", "hasim", "models"], capture_output=True, text=True, check=True).stdout
+    assert "retry-storm" in said
