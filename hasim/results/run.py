@@ -92,7 +92,7 @@ class Run:
         An outage that reaches over an end is cut there. The figures of the services are made anew from what
         was down; the trace is kept whole. Of requests, those remain that arrived in that time.
         """
-        start_s, end_s = instant(start), instant(end)
+        start_s, end_s = instant(start, "start"), instant(end, "end")
         if not self.start_s <= start_s < end_s <= self.end_s:
             lived = f"{human(self.start_s)} to {human(self.end_s)}"
             raise ModelError(f"got {start!r} to {end!r}; a part of this run lies in {lived}, start before end")

@@ -11,6 +11,7 @@ from hasim.checks.history import Operation
 from hasim.declared import shown
 from hasim.errors import ModelError
 from hasim.results import Run
+from hasim.results.phases import fault_spans
 from hasim.trace import Fact, Trace
 from hasim.units import human, seconds
 from hasim.views.axes import BLUE, GREY, INK, ORANGE, PALE, RED, SKY, YELLOW, axes_or_new, calm, linear_seconds
@@ -211,22 +212,16 @@ def _draw_bands(ax: Axes, facts: Iterable[Fact], start: float, end: float) -> No
 
 def _bands(facts: Iterable[Fact], end: float) -> list[tuple[str, float, float]]:
     """What was wrong on purpose: in words, from when to when."""
-    found: list[tuple[str, float, float]] = []
+    facts = list(facts)
+    found = [(span.text, span.start_s, span.end_s) for span in fault_spans(facts, end)]
     cuts: list[Fact] = []
-    faults: dict[tuple[str, str], Fact] = {}
     for fact in facts:
-        kind = "" if isinstance(fact.detail, str) else str(fact.detail.get("fault", ""))
         if fact.kind == "partition":
             cuts.append(fact)
         elif fact.kind == "healed":
             found += [(f"{cut.subject} cut off", cut.at, fact.at) for cut in cuts]
             cuts = []
-        elif fact.kind == "fault begun":
-            faults[kind, fact.subject] = fact
-        elif fact.kind == "fault ended" and (kind, fact.subject) in faults:
-            found.append((f"{kind} of {fact.subject}", faults.pop((kind, fact.subject)).at, fact.at))
     found += [(f"{cut.subject} cut off", cut.at, end) for cut in cuts]
-    found += [(f"{kind} of {subject}", fact.at, end) for (kind, subject), fact in faults.items()]
     return sorted(found, key=lambda band: band[1])
 
 
