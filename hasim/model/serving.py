@@ -110,6 +110,10 @@ class Serving(Declared):
 
     @model_validator(mode="after")
     def _limits_fit(self) -> Self:
+        if self.takes.mean <= 0:
+            raise ModelError.of([at(("takes",), "got no time at all; serving a request takes some, however little")])
+        if self.collections is not None and self.collections.every.mean <= 0:
+            raise ModelError.of([at(("collections", "every"), "got no time at all; between two pauses there is some")])
         if self.in_flight_limit is not None and self.in_flight_limit < self.slots and self.discipline != "sharing":
             raise ValueError(
                 f"in_flight_limit is {self.in_flight_limit}, below the {self.slots} slots, which it counts in"

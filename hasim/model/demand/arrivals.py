@@ -47,6 +47,9 @@ RATE_FORMS: Final[tuple[dict[str, Any], ...]] = ({"type": "number", "minimum": 0
 _PER = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+RATE_MIN, RATE_MAX = 1e-9, 1e9
+
+
 def _rate(value: Any) -> float:
     """Read a rate: a number is requests per second, text says per what, like "12000/m"."""
     allowed = "give requests per second, like 200, or text like '200/s', '12000/m' or '50000/h'"
@@ -57,10 +60,11 @@ def _rate(value: Any) -> float:
         value = float(found[1]) / _PER[found[2]]
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         raise ValueError(f"got {shown(value)}; {allowed}")
-    number = float(value)
-    if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"got {shown(value)}; a rate is a finite number of requests per second, zero or more")
-    return number
+    # Bounds before the conversion: a whole number may be too large for a float.
+    if not (value == 0 or RATE_MIN <= value <= RATE_MAX):
+        said = f"zero, or from {RATE_MIN:g} to {RATE_MAX:g} requests per second"
+        raise ValueError(f"got {shown(value)}; a rate is a finite number: {said}")
+    return float(value)
 
 
 Rate = Annotated[
@@ -106,6 +110,9 @@ class Poisson(Arrivals):
     kind: Literal["poisson"] = "poisson"
     rate: Rate = Field(description="Requests per second.")
 
+    def __init__(self, rate: Any = None, **data: Any) -> None:
+        super().__init__(**({} if rate is None else {"rate": rate}), **data)
+
     def segments(self, start: float, end: float) -> Iterator[Segment]:
         yield start, end, self.rate
 
@@ -115,6 +122,9 @@ class Paced(Arrivals):
 
     kind: Literal["paced"] = "paced"
     rate: Rate = Field(description="Requests per second.")
+
+    def __init__(self, rate: Any = None, **data: Any) -> None:
+        super().__init__(**({} if rate is None else {"rate": rate}), **data)
 
     def segments(self, start: float, end: float) -> Iterator[Segment]:
         yield start, end, self.rate
