@@ -220,7 +220,7 @@ def test_no_life_of_many_breaks_an_invariant() -> None:
 )
 def test_random_lives_find_a_planted_bug(monkeypatch: pytest.MonkeyPatch, plant: Any) -> None:
     plant(monkeypatch)
-    # It ends at the first find, after some 100 to 300 lives on average; which lives are drawn depends on the constants of
-    # all modules loaded in the process, so there is room for bad luck: of 3000, one try in 10 000 finds nothing.
+    # It ends at the first find, after some 100 to 300 lives on average. Which lives are drawn depends on the constants
+    # of all modules loaded in the process, so there is room for bad luck: of 3000, one try in 10 000 finds nothing.
     with pytest.raises(AssertionError):
         live(settings(LIVES, max_examples=3000, report_multiple_bugs=False, phases=[Phase.generate]))
