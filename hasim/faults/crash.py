@@ -13,7 +13,11 @@ from hasim.units import Seconds
 
 
 class Crash(Declared):
-    """Take a host, a domain, a member or a whole part down at a time, and bring it back after a while."""
+    """Take a host, a domain, a member or a whole part down at a time, and bring it back after a while.
+
+    A server of requests that crashes by its own name leaves a host that refuses connections at once; with its host or
+    domain nothing answers, and requests wait for somebody's timeout.
+    """
 
     target: Name = Field(description="Name of a host, domain, member or part.")
     at: Seconds = Field(description="When it goes down.")

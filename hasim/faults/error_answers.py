@@ -1,4 +1,4 @@
-"""Error answers: a server that answers fast, and wrongly."""
+"""Error answers: a server that answers wrongly, and looks well."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from hasim.units import Seconds, Share
 class ErrorAnswers(Declared):
     """Let a share of the answers of some servers be errors (500) for a while, unseen by their health checks.
 
-    A bad release or a lost dependency does that; only a balancer that looks at answers takes such a server out.
+    A bad release or a lost dependency does that; only a balancer that looks at answers takes such a server out. An
+    error takes as long as an answer: add a `SlowServer` with a small factor for a server that fails fast.
     """
 
     target: Name = Field(description="Name of a host, domain, member or part.")

@@ -13,7 +13,7 @@ from hasim.units import Seconds
 
 
 class SlowServer(Declared):
-    """Let requests that begin on some servers meanwhile take several times as long; health checks stay good.
+    """Let requests that begin on some servers meanwhile take `factor` times as long; health checks stay good.
 
     A bad disk, a noisy neighbour, a cold cache or a throttled processor: gray failure, which balancers that only ask
     whether a server lives do not see. Source: Huang et al., Gray Failure (HotOS 2017).

@@ -202,7 +202,9 @@ class Daily(Arrivals):
     kind: Literal["daily"] = "daily"
     low: Rate = Field(description="Requests per second at the lowest.")
     high: Rate = Field(description="Requests per second at the peak.")
-    peak: Seconds = Field(default=14 * 3600.0, ge=0, lt=_DAY, description="Time of day of the peak.")
+    peak: Seconds = Field(
+        default=14 * 3600.0, ge=0, lt=_DAY, description="Time of day of the peak; 14:00 is an assumption."
+    )
     weekend: Share = Field(default=1.0, description="Rate on Saturdays and Sundays, as a share of the other days'.")
 
     @model_validator(mode="after")

@@ -57,7 +57,8 @@ class Clients(Declared):
     connections: Literal["each", "kept", "sticky"] = Field(
         default="kept",
         description="`each` request opens one; `kept` open ones are reused, any of them; `sticky`: one connection "
-        "for everything, as HTTP/2 does, to one server until it breaks.",
+        "for everything, as HTTP/2 does, to one server until it breaks. Where a server dies under a request, `each` "
+        "hears 502 from the balancer, the others a reset.",
     )
     dead_after: Seconds = Field(
         default=45.0,

@@ -28,7 +28,10 @@ class Load(Declared):
     think: LawField | None = Field(default=None, description="Time from an answer to the user's next request.")
     begins: Seconds = Field(default=0.0, ge=0, description="When the load begins.")
     lasting: Seconds | None = Field(default=None, gt=0, description="How long it goes on; null: to the end.")
-    writes: Share = Field(default=0.0, description="Share of requests that change something and so need a quorum.")
+    writes: Share = Field(
+        default=0.0,
+        description="Share of requests that change something: they need what the pool needs; no balancer repeats them.",
+    )
     clients: Clients = Field(default=Clients(), description="Who calls, and what they do when a call fails.")
     name: str = Field(default="load", min_length=1, description="What the load is called in results.")
 

@@ -26,9 +26,10 @@ class Balancer(Part):
     With `vrrp` the takeover follows from the protocol's timers; else say in `failover` how long it takes.
 
     From `policy` on, the fields shape what requests see, which `simulate` plays under a load; they change no figure of
-    time. Defaults are HAProxy's where it has one (configuration manual 2.6: retries 3 to the same server a second
-    apart, no redispatch, servers up until their checks fail); timeouts are those of kubeadm's example (connect 5 s,
-    server 35 s).
+    time. What it does stands in the trace as `server down`, `server up`, `server ejected`, `server back`, `server
+    drained` and `server let in`. Defaults are HAProxy's where it has one (configuration manual 2.6: retries 3 to the
+    same server a second apart, no redispatch, servers up until their checks fail); timeouts are those of kubeadm's
+    example (connect 5 s, server 35 s).
     """
 
     kind: Literal["balancer"] = "balancer"
@@ -47,7 +48,7 @@ class Balancer(Part):
     retries: Count = Field(default=3, ge=0, le=100, description="Attempts after the first, for a failed connection.")
     redispatch: bool = Field(default=False, strict=True, description="Whether a retry goes to another server, at once.")
     retry_on: tuple[RetryOn, ...] = Field(
-        default=(), description="What else is tried again: reset, timeout, 5xx; only for requests that may be repeated."
+        default=(), description="What else is tried again: reset, timeout, 5xx; for reads only, see `writes` of a load."
     )
     connect_timeout: Seconds = Field(default=5.0, gt=0, description="Longest wait for a connection to a server.")
     server_timeout: Seconds = Field(default=35.0, gt=0, description="Longest wait for a server's answer.")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from hasim.balancing import Backend
 from hasim.balancing.draws import uniforms
 from hasim.engines.des.requests.exchange import Exchange
-from hasim.engines.des.requests.links import Links
-from hasim.engines.des.requests.replica import OPEN, REFUSES, Replica
+from hasim.engines.des.requests.links import CLEAR, KNOCKING, LOST, Links
+from hasim.engines.des.requests.replica import OPEN, REFUSES, SILENT, Replica
 from hasim.engines.des.world.alarm import Alarm
 from hasim.results.outcomes import REFUSED
 from hasim.streams import Streams
@@ -29,6 +29,8 @@ class Direct:
     that have been down for longer than its delay, if it is of that kind; an empty one is answered as if it were not.
     A sticky connection stays where it is until it breaks, whatever the name says meanwhile.
     """
+
+    speaks = False  # nobody stands between the client and a server that breaks off
 
     def __init__(
         self,
@@ -54,9 +56,6 @@ class Direct:
         if dns is not None and dns.healthy_only:
             for replica in self.replicas:
                 replica.watchers.append(partial(self._news, replica))
-
-    speaks = False
-    """Nobody stands between the client and a server that breaks off."""
 
     def forward(self, exchange: Exchange) -> None:
         """Send to the address that the client holds."""
@@ -112,7 +111,12 @@ class Direct:
             self._disconnect(exchange.call.client)
             exchange.caller.heard(exchange, REFUSED)
         else:
-            self._links.knock(exchange, None, replica, lambda *_: self._send(exchange, index))
+            silent = partial(self._silent, replica)
+            self._links.again(exchange, KNOCKING, silent, lambda _: self._send(exchange, index), by_client=True)
+
+    @staticmethod
+    def _silent(replica: Replica) -> float:
+        return LOST if replica.contact == SILENT else CLEAR
 
     def _any(self, avoid: Backend | None = None) -> int:
         count = len(self.replicas)

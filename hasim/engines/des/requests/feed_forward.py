@@ -1,7 +1,7 @@
 """Loads whose requests do not feed back: their paths as arrays, with the same luck as event by event.
 
 Where arrivals, work and choice of server are settled before anybody waits, the path of every request follows from
-recursions over arrays (`hasim.waiting`), ten to thirty times as fast as events. Streams are drawn in the same order as
+recursions over arrays (`hasim.waiting`), ten to forty times as fast as events. Streams are drawn in the same order as
 the event loop would draw them, so both give the same log, request by request, up to rounding.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from hasim.balancing import Backend
 from hasim.balancing.draws import uniforms
 from hasim.engines.des.requests.deadlines import Deadlines
 from hasim.engines.des.requests.exchange import Exchange
-from hasim.engines.des.requests.links import CLEAR, LOST, Links
+from hasim.engines.des.requests.links import CLEAR, KNOCKING, LOST, RESENDING, Links
 from hasim.engines.des.requests.replica import OPEN, SILENT, Replica
 from hasim.engines.des.requests.view import View
 from hasim.model.parts import Balancer
@@ -33,6 +34,8 @@ class Front:
 
     A server is used while its checks, its ejection, its operator and its connections all allow it.
     """
+
+    speaks = True  # it answers for a server that broke off
 
     def __init__(
         self,
@@ -67,17 +70,18 @@ class Front:
         self.retried = 0  # attempts after the first on the same server, as HAProxy counts them (wretr)
         self.redispatched = 0  # and elsewhere (wredis)
 
-    speaks = True
-    """A balancer answers for a server that broke off."""
-
     # The way of an exchange.
 
     def forward(self, exchange: Exchange) -> None:
-        """Take an exchange from a client; while nobody holds the address, nothing answers."""
+        """Take an exchange from a client; while nobody holds the address, its kernel asks again and again."""
         if not self.alive:
+            self._links.again(exchange, KNOCKING, self._silent, lambda _: self.forward(exchange), by_client=True)
             return
         exchange.tries = 0
         self._dispatch(exchange)
+
+    def _silent(self) -> float:
+        return CLEAR if self.alive else LOST
 
     def _dispatch(self, exchange: Exchange) -> None:
         view = self.view
@@ -100,16 +104,23 @@ class Front:
         backend = exchange.backend
         assert backend is not None
         replica, links = self.replicas[backend.index], self._links
-        extra = links.judge(self.name, replica.name) if links.rules else CLEAR
+        extra = self._delay_to(replica)
         if extra == LOST or replica.contact == SILENT:
             self._connecting.add(exchange)
-            links.knock(exchange, self.name, replica, self._connected_late)
+
+            def connected(extra: float) -> None:
+                exchange.stamp += 1
+                self._reach(exchange, replica, extra)
+
+            links.again(exchange, KNOCKING, lambda: self._delay_to(replica), connected)
         else:
             self._reach(exchange, replica, extra)
 
-    def _connected_late(self, exchange: Exchange, replica: Replica, extra: float) -> None:
-        exchange.stamp += 1
-        self._reach(exchange, replica, extra)
+    def _delay_to(self, replica: Replica) -> float:
+        """What a message to a server meets now: LOST, or a delay."""
+        if replica.contact == SILENT:
+            return LOST
+        return self._links.judge(self.name, replica.name) if self._links.rules else CLEAR
 
     def _reach(self, exchange: Exchange, replica: Replica, extra: float) -> None:
         """A server's host has heard of an exchange."""
@@ -172,12 +183,20 @@ class Front:
             return
         exchange.job = None
         if self._links.rules:
-            extra = self._links.judge(self.replicas[backend.index].name, self.name)
+            server = self.replicas[backend.index].name
+
+            def arrives(extra: float) -> None:
+                if extra > CLEAR:
+                    self._links.answer_later(extra, exchange, lambda: self._has_answer(exchange, code))
+                else:
+                    self._has_answer(exchange, code)
+
+            extra = self._links.judge(server, self.name)
             if extra == LOST:
-                return  # the server timeout will tell
-            if extra > CLEAR:
-                self._links.answer_later(extra, exchange, lambda: self._has_answer(exchange, code))
-                return
+                self._links.again(exchange, RESENDING, lambda: self._links.judge(server, self.name), arrives)
+            else:
+                arrives(extra)
+            return
         self._has_answer(exchange, code)
 
     def _has_answer(self, exchange: Exchange, code: int) -> None:
@@ -276,6 +295,7 @@ class Front:
     def forward_sticky(self, exchange: Exchange) -> None:
         """Take an exchange over its client's one connection, which leads to one server until it breaks."""
         if not self.alive:
+            self._links.again(exchange, KNOCKING, self._silent, lambda _: self.forward_sticky(exchange), by_client=True)
             return
         client, now = exchange.call.client, self.env._now
         if client.connection is not None and now - client.unheard > exchange.caller.load.clients.dead_after:
@@ -294,10 +314,13 @@ class Front:
         backend.active += 1
         self._serving.add(exchange)
         replica = self.replicas[backend.index]
-        extra = self._links.judge(self.name, replica.name) if self._links.rules else CLEAR
-        if extra > CLEAR:
+        extra = self._delay_to(replica)
+        if extra == LOST:
+            message = partial(self._delay_to, replica)
+            self._links.again(exchange, RESENDING, message, lambda extra: self._links.later(extra, exchange, replica))
+        elif extra > CLEAR:
             self._links.later(extra, exchange, replica)
-        elif extra == CLEAR and replica.contact == OPEN:
+        elif replica.contact == OPEN:
             replica.take(exchange)
 
     def gives_up(self, exchange: Exchange) -> bool:

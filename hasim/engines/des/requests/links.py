@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hasim.engines.des.requests.exchange import Exchange
-from hasim.engines.des.requests.replica import OPEN, SILENT, Replica
+from hasim.engines.des.requests.replica import OPEN, Replica
 from hasim.engines.des.world.alarm import Alarm
 from hasim.engines.des.world.touch import Touch
 from hasim.errors import CannotModel
@@ -17,11 +17,20 @@ if TYPE_CHECKING:
 
     from hasim.engines.des.world import LeapingEnvironment
 
-Answered = Callable[[Exchange, Replica, float], None]
 
-SYN_FIRST_S = 1.0
-SYN_LAST_S = 32.0
-"""Linux asks for a connection again after 1 s, and then after twice as long each time, six times (tcp(7))."""
+class Pace(NamedTuple):
+    """How a kernel sends again: after `first_s`, then after twice as long each time up to `most_s`, so many times."""
+
+    first_s: float
+    most_s: float
+    times: int
+
+
+KNOCKING = Pace(1.0, 64.0, 6)
+"""Asking for a connection (tcp(7), tcp_syn_retries): after 1, 3, 7, 15, 31 and 63 s."""
+
+RESENDING = Pace(0.2, 120.0, 15)
+"""What was sent over a connection (tcp(7), tcp_retries2); 0.2 s is Linux's shortest wait, right for a local network."""
 
 CLEAR = 0.0
 LOST = -1.0
@@ -30,8 +39,8 @@ LOST = -1.0
 class Links:
     """The rules that faults have set on messages between a balancer and its servers, and what they have touched.
 
-    A request that is lost is sent again by nobody: whoever waits for a connection, or for an answer, waits until its
-    timeout.
+    Requests travel in streams: what is lost is sent again by the kernel, at the pace of Linux, until it gets through or
+    whoever waits for it loses patience.
     """
 
     def __init__(self, env: LeapingEnvironment, chance: np.random.Generator) -> None:
@@ -55,24 +64,32 @@ class Links:
             )
         return CLEAR
 
-    def knock(self, exchange: Exchange, src: str | None, replica: Replica, answered: Answered) -> None:
-        """Ask for a connection again after 1, 3, 7 … s (Linux's SYN retransmissions), until somebody answers.
+    def again(
+        self,
+        exchange: Exchange,
+        pace: Pace,
+        message: Callable[[], float],
+        arrived: Callable[[float], None],
+        by_client: bool = False,
+    ) -> None:
+        """Send what was lost again and again, until `message()` says that it gets through, and with what delay.
 
-        `src` is the balancer that asks; rules are not for clients that reach servers by themselves. Whoever waits for
-        it must move the exchange's stamp on when it no longer does.
+        Whoever waits for it moves the exchange's stamp on when it no longer does; what a client sends (`by_client`)
+        also ends with its patience.
         """
         stamp = exchange.stamp
 
-        def ask(wait: float) -> None:
-            if exchange.stamp != stamp or exchange.over:
+        def attempt(wait: float, left: int) -> None:
+            if exchange.stamp != stamp or (by_client and exchange.over):
                 return
-            extra = self.judge(src, replica.name) if self.rules and src is not None else CLEAR
-            if extra != LOST and replica.contact != SILENT:
-                answered(exchange, replica, extra)
-            elif wait < SYN_LAST_S:
-                Alarm(self.env, self.env._now + 2 * wait, lambda: ask(2 * wait))
+            extra = message()
+            if extra != LOST:
+                arrived(extra)
+            elif left:
+                longer = min(2 * wait, pace.most_s)
+                Alarm(self.env, self.env._now + longer, lambda: attempt(longer, left - 1))
 
-        Alarm(self.env, self.env._now + SYN_FIRST_S, lambda: ask(SYN_FIRST_S))
+        Alarm(self.env, self.env._now + pace.first_s, lambda: attempt(pace.first_s, pace.times - 1))
 
     def later(self, delay: float, exchange: Exchange, replica: Replica) -> None:
         """Let a request arrive after a delay, if it is still wanted and there is still somebody."""

@@ -28,17 +28,14 @@ _PACK = Struct("=ddiiib?").pack
 class RequestNotes:
     """The columns of a request log for one load, in the order in which calls ended."""
 
-    __slots__ = ("_rows", "start")
+    __slots__ = ("_rows",)
 
     def __init__(self) -> None:
-        self.start = 0.0  # calls from before are not written down
         self._rows = bytearray()
 
     def write(self, call: Call, now: float, code: int) -> None:
         """A call has ended."""
-        arrived = call.arrived
-        if arrived >= self.start:
-            self._rows += _PACK(arrived, now, call.attempts, call.server, call.user, code, call.write)
+        self._rows += _PACK(call.arrived, now, call.attempts, call.server, call.user, code, call.write)
 
     @property
     def arrived(self) -> array[float]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hasim.engines.des.requests.caller import Client
     from hasim.engines.des.world import LeapingEnvironment
 
-SLOW_START_STEPS = 20
+SLOW_START_STEPS = 20  # as HAProxy, which raises the weight every twentieth of its slowstart
 
 Say = Callable[[str, int, str], None]  # what, which server, why
 

@@ -96,14 +96,12 @@ def test_a_run_leaves_no_rings_of_references_to_a_collector():
 def test_notes_give_back_what_was_written_down():
     rng = np.random.default_rng(2)
     notes = RequestNotes()
-    notes.start = 0.5
     rows = []
     for _ in range(500):
         arrived, code = float(rng.random()), int(rng.integers(12))
         call = Call(None, int(rng.integers(2**31)), arrived, 0.0, bool(rng.integers(2)))  # type: ignore[arg-type]
         call.attempts, call.server = int(rng.integers(2**31)), int(rng.integers(-1, 1000))
         notes.write(call, arrived + 1.0, code)
-        if arrived >= 0.5:
-            rows.append((arrived, arrived + 1.0, call.attempts, call.server, call.user, code, call.write))
+        rows.append((arrived, arrived + 1.0, call.attempts, call.server, call.user, code, call.write))
     columns = (notes.arrived, notes.ended, notes.attempts, notes.server, notes.user, notes.outcome, notes.write_flag)
     assert list(zip(*columns, strict=True)) == rows

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from path_scenes import ended, facts, latencies, log_of, play, scene, within
+from path_scenes import assert_share, ended, facts, latencies, log_of, play, scene, within
 
 import hasim as ha
 
@@ -185,3 +185,42 @@ def test_ctrl_c_while_arrays_are_worked_out_keeps_what_is_done(monkeypatch: pyte
 def test_the_module_is_the_command_line() -> None:
     said = subprocess.run([sys.executable, "-m", "hasim", "models"], capture_output=True, text=True, check=True).stdout
     assert "retry-storm" in said
+
+
+def test_who_comes_while_an_address_moves_asks_again_and_is_served() -> None:
+    # Nobody holds the address from 5.005 to 8.005 s; connections are asked for after 1, 3 and 7 s.
+    lb = {"replicas": 2, "failover": {"takes": {"fixed": "3s"}}}
+    model = scene(1, lb, takes={"fixed": "5ms"}, slots=99)
+    for clients in (ha.Clients(), ha.Clients(count=9, connections="sticky")):
+        load = ha.Load(ha.Paced(rate=50), clients=clients)
+        log = log_of(model, load, ha.Crash("lb-1", at="5.005s", lasting="1d"), over="30s")
+        assert not ended(log, "timeout").any()
+        there = within(log, 5.01, 8.0)
+        assert ended(log, "ok")[there].all()
+        knocks = np.where(log.arrived_s[there] > 7.005, 1.0, 3.0)
+        assert np.allclose(latencies(log)[there], knocks + 0.005)
+
+
+def test_an_answer_that_is_lost_is_sent_again() -> None:
+    # The way back is cut from 5 to 5.5 s: what is answered then goes out again after 0.2, 0.6 and 1.4 s.
+    model = scene(1, {"check": None, "server_timeout": "10s"}, takes={"fixed": "5ms"}, slots=99)
+    cut = ha.OneWay("api-1", "lb", at="5.001s", lasting="500ms")
+    log = log_of(model, ha.Load(ha.Paced(rate=50)), cut, over="20s")
+    assert (ended(log, "ok") | ended(log, "unanswered")).all()
+    answered = log.arrived_s + 0.005
+    lost = (answered >= 5.001) & (answered < 5.501)
+    waits = latencies(log) - 0.005
+    expected = np.where(answered + 0.2 >= 5.501, 0.2, 0.6)
+    assert np.allclose(waits[lost], expected[lost])
+    assert np.allclose(waits[~lost & ended(log, "ok")], 0.0)
+
+
+def test_a_percent_of_loss_costs_waiting_and_no_request() -> None:
+    model = scene(1, {"server_timeout": "30s", "connect_timeout": "30s"}, takes={"fixed": "5ms"}, slots=999)
+    log = log_of(model, ha.Load(500), ha.Loss("lb", "api-1", share="1%", at="0s", lasting="1m"), over="40s")
+    done = ~ended(log, "unanswered")
+    assert ended(log, "ok")[done].all()
+    waits = latencies(log)[done] - 0.005
+    # Each way is lost once in a hundred: the way out is asked for again after a second, the way back after 0.2 s.
+    assert_share(int(np.sum(waits > 0.999)), int(done.sum()), 0.01)
+    assert_share(int(np.sum((waits > 0.19) & (waits < 0.9))), int(done.sum()), 0.0099)
