@@ -16,7 +16,7 @@ class Drain(Declared):
     """Let the operator take some servers out of all balancers for a while, as before work on them.
 
     Requests under way are finished, and new ones go elsewhere at once, whatever the checks say (HAProxy, `set server …
-    state drain`). Clients that reach servers by themselves do not notice.
+    state drain`). Clients that reach servers by themselves do not notice, and sticky connections stay until they break.
     """
 
     target: Name = Field(description="Name of a host, domain, member or part.")

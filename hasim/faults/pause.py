@@ -16,7 +16,8 @@ class Pause(Declared):
     """Freeze everything that runs on a host, in a domain or as a member, then let it go on as if nothing were.
 
     That is what SIGSTOP, a long garbage collection or the migration of a virtual machine does: connections stay
-    up, messages queue in the kernel, and on waking the process believes its old clock for a moment.
+    up, messages queue in the kernel, and on waking the process believes its old clock for a moment. It hits the
+    processes that run: one that is started meanwhile is free.
     Source: Kingsbury, Jepsen: etcd 3.4.3 (2020), where pauses break locks that rest on leases.
     """
 

@@ -107,6 +107,8 @@ def simulate(
     for feed in feeds:
         logs.append(feed.log(lambda at: None if progress is None else progress(at, length)))
         interrupted += feed.interruption()
+    end = min((log.end_s for log in logs), default=env.now)
+    logs = [log if log.end_s == end else log.between(0.0, end) for log in logs]
     return _run(
         live,
         seed,

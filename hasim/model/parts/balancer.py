@@ -53,7 +53,9 @@ class Balancer(Part):
     connect_timeout: Seconds = Field(default=5.0, gt=0, description="Longest wait for a connection to a server.")
     server_timeout: Seconds = Field(default=35.0, gt=0, description="Longest wait for a server's answer.")
     max_connections: Count | None = Field(
-        default=None, ge=1, description="Requests to one server at once; more wait in the balancer."
+        default=None,
+        ge=1,
+        description="Requests and sticky connections to one server at once; more wait in the balancer.",
     )
     queue_timeout: Seconds | None = Field(
         default=None, gt=0, description="Longest wait in the balancer; left out: as connect_timeout."

@@ -173,7 +173,7 @@ class Caller:
             # What a server dropped since nobody waited for it says nothing; only a probe must have an answer.
             client.breaker.answered(code == OK, now)
         if client.throttle is not None:
-            client.throttle.answered(code in (OK, ERROR), now)
+            client.throttle.answered(code in (OK, ERROR, EXPIRED), now)
         if client.budget is not None and exchange.kind != COPY:
             client.budget.ended(now, retry=exchange.kind == RETRY)
 

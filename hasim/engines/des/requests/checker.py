@@ -69,8 +69,11 @@ class Checker:
         self._travel(replica.name, self._front.name, lambda: self._ticking.hear(pong))
 
     def _broken(self, ping: Ping) -> None:
-        if ping.n == self._machine.sent:  # a check that was given up says nothing of the next one
-            self._ticking.hear(Unlinked(self._replica.name))
+        def hear() -> None:
+            if ping.n == self._machine.sent:  # a check that was given up says nothing of the next one
+                self._ticking.hear(Unlinked(self._replica.name))
+
+        self._travel(self._replica.name, self._front.name, hear)
 
     def _travel(self, src: str, dst: str, arrive: Callable[[], None]) -> None:
         """Let a message arrive: at once, after what a slow link adds, or never."""

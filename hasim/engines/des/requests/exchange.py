@@ -50,19 +50,20 @@ class Exchange:
     that a timer which was set for an earlier one knows that it is void.
     """
 
-    __slots__ = ("avoid", "backend", "call", "caller", "front", "job", "kind", "over", "stamp", "tries")
+    __slots__ = ("avoid", "backend", "call", "caller", "front", "job", "kind", "over", "stamp", "tries", "weighs")
 
     def __init__(self, caller: Caller, call: Call, kind: int = FIRST) -> None:
         self.caller = caller
         self.call = call
         self.kind = kind
         self.front: Front | Direct = caller.front
-        self.backend: Backend | None = None  # while it weighs on a server
+        self.backend: Backend | None = None  # while it is at a server
         self.avoid: Backend | None = None
         self.job: Job | None = None
         self.tries = 0
         self.stamp = 0
         self.over = False
+        self.weighs = False  # on its server, by itself; over a sticky connection that does
 
 
 class Job:

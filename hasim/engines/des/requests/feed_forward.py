@@ -7,7 +7,10 @@ the event loop would draw them, so both give the same log, request by request, u
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, current_thread, main_thread
 from typing import Any, Final
 
 import numpy as np
@@ -47,6 +50,23 @@ BALANCER_TAKEN: Final = frozenset(
 
 CHUNK = 1 << 20
 """Requests worked out at once: memory beside the log itself is some tens of megabytes."""
+
+
+@contextmanager
+def interrupts_deferred() -> Iterator[Event]:
+    """Ctrl-C only sets the event that this gives, so that nothing is torn; it is for whoever looks at it to stop.
+
+    Outside the main thread, where Python delivers no interrupts, nothing changes.
+    """
+    asked = Event()
+    if current_thread() is not main_thread():
+        yield asked
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Supply:
@@ -173,20 +193,30 @@ class FeedForward:
     def log(self, tell: Callable[[float], object] = lambda at: None) -> RequestLog:
         """The fate of every request; `tell` hears now and then how far it is, in simulated seconds.
 
-        Ctrl-C ends it after the last chunk that was worked out; `stopped_at` says then when its last request came.
+        Ctrl-C ends it after the chunk that is being worked out, and the log with the last arrival of it.
         """
         chunks: list[tuple[NDArray[Any], ...]] = []
-        try:
+        with interrupts_deferred() as asked_to_stop:
             for came in self._arrivals():
                 chunks.append(self._chunk(came))
-                tell(float(came[-1]))
-        except KeyboardInterrupt:
-            if not chunks:
-                raise
-            self.stopped_at = float(chunks[-1][0][-1])
-        if not chunks:
-            chunks.append(self._chunk(np.empty(0)))
+                try:
+                    tell(float(came[-1]))
+                except KeyboardInterrupt:
+                    asked_to_stop.set()
+                if asked_to_stop.is_set():
+                    self.stopped_at = float(came[-1])
+                    break
+            return self._log_of(chunks or [self._chunk(np.empty(0))])
+
+    def _log_of(self, chunks: list[tuple[NDArray[Any], ...]]) -> RequestLog:
         arrived, ended, server, outcome, user, write = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
+        end = self._length
+        if self.stopped_at is not None:
+            end = self.stopped_at
+            later = ended > end
+            ended[later], outcome[later] = end, UNANSWERED
+            if self._balancer is not None:
+                server[later] = -1
         return RequestLog(
             loads=(self._load.name,),
             servers=tuple(self._servers),
@@ -199,7 +229,7 @@ class FeedForward:
             user=user,
             write=write,
             start_s=0.0,
-            end_s=self._length,
+            end_s=end,
             method="arrays",
         )
 

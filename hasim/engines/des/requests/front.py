@@ -93,6 +93,7 @@ class Front:
                 self._end(exchange, UNAVAILABLE)
             return
         exchange.backend = backend = view.choose(exchange.call.client.number, exchange.avoid)
+        exchange.weighs = True
         backend.active += 1
         if backend.active >= view.cap:
             view.refresh()
@@ -120,7 +121,10 @@ class Front:
         """What a message to a server meets now: LOST, or a delay."""
         if replica.contact == SILENT:
             return LOST
-        return self._links.judge(self.name, replica.name) if self._links.rules else CLEAR
+        if not self._links.rules:
+            return CLEAR
+        # Where nothing comes back there is no connection, whatever gets there.
+        return LOST if self._links.cut(replica.name, self.name) else self._links.judge(self.name, replica.name)
 
     def _reach(self, exchange: Exchange, replica: Replica, extra: float) -> None:
         """A server's host has heard of an exchange."""
@@ -165,13 +169,18 @@ class Front:
         self._let_go(exchange)
         self._dispatch(exchange)
 
-    def _let_go(self, exchange: Exchange) -> None:
-        """The exchange no longer weighs on its server."""
+    def _let_go(self, exchange: Exchange) -> Backend:
+        """The exchange no longer weighs on its server, which has room for another."""
         backend = exchange.backend
         assert backend is not None
-        backend.active -= 1
         exchange.backend = None
         exchange.stamp += 1
+        if exchange.weighs:
+            self._lighten(backend)
+        return backend
+
+    def _lighten(self, backend: Backend) -> None:
+        backend.active -= 1
         if backend.active == self.view.cap - 1:
             self.view.refresh()
             self._pump()
@@ -200,25 +209,17 @@ class Front:
         self._has_answer(exchange, code)
 
     def _has_answer(self, exchange: Exchange, code: int) -> None:
-        backend = exchange.backend
+        backend, call = exchange.backend, exchange.call
         assert backend is not None
-        backend.active -= 1
-        exchange.backend = None
-        exchange.stamp += 1
-        if backend.active == self.view.cap - 1:
-            self.view.refresh()
-            self._pump()
-        call = exchange.call
         call.server = backend.index
         if call.client.connection is backend:
             self._heard_on(call.client, backend)
         if self.view.detector is not None:
             self.view.blame(backend.index, BLAMED[code])
         if code != OK and FAILURES[code] == "5xx" and self._again("5xx", exchange):
-            exchange.backend = backend
-            backend.active += 1
             self._try_again(exchange)
             return
+        self._let_go(exchange)
         exchange.caller.heard(exchange, code)
 
     def _heard_on(self, client: Client, backend: Backend) -> None:
@@ -229,7 +230,11 @@ class Front:
             self.disconnect(client)
 
     def broken(self, exchange: Exchange) -> None:
-        """The connection to the server broke under the request."""
+        """The connection to the server broke under the request, which is heard if anything is heard from there."""
+        backend = exchange.backend
+        if backend is not None and self._links.rules and self._links.cut(backend.name, self.name):
+            exchange.job = None
+            return
         self._failed(exchange, "reset", exchange.caller.broken_code)
 
     def _not_served(self, exchange: Exchange) -> None:
@@ -310,8 +315,7 @@ class Front:
         backend = client.connection
         if client.unheard == inf:
             client.unheard = now
-        exchange.backend = backend
-        backend.active += 1
+        exchange.backend, exchange.weighs = backend, False  # its connection weighs already
         self._serving.add(exchange)
         replica = self.replicas[backend.index]
         extra = self._delay_to(replica)
@@ -348,11 +352,9 @@ class Front:
         client, backend = exchange.call.client, exchange.backend
         assert backend is not None
         if client.connection is None:
-            backend.active += 1
             client.connection, client.unheard = backend, self.env._now
             self._connected[backend.index][client] = None
-            if self.view.cap < inf:
-                self.view.refresh()
+            exchange.weighs = False  # the connection does from now on
 
     def _connect_elsewhere(self, client: Client) -> bool:
         """Open a connection for a client whose server leaves, to one that accepts it."""
@@ -365,7 +367,7 @@ class Front:
                 backend.active += 1
                 client.connection, client.unheard = backend, inf
                 self._connected[backend.index][client] = None
-                if self.view.cap < inf:
+                if backend.active >= self.view.cap:
                     self.view.refresh()
                 return True
             avoid = backend
@@ -376,10 +378,8 @@ class Front:
         backend = client.connection
         assert backend is not None
         del self._connected[backend.index][client]
-        backend.active -= 1
         client.connection, client.unheard = None, inf
-        if self.view.cap < inf:
-            self.view.refresh()
+        self._lighten(backend)
 
     def connections(self) -> list[int]:
         """How many sticky connections each server has."""

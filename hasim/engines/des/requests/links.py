@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from hasim.engines.des.requests.exchange import Exchange
-from hasim.engines.des.requests.replica import OPEN, Replica
+from hasim.engines.des.requests.replica import OPEN, SILENT, Replica
 from hasim.engines.des.world.alarm import Alarm
 from hasim.engines.des.world.touch import Touch
 from hasim.errors import CannotModel
 from hasim.faults import DROP, PASS, Delay, Rule
+from hasim.faults.verdict import Cut
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,6 +65,10 @@ class Links:
             )
         return CLEAR
 
+    def cut(self, src: str, dst: str) -> bool:
+        """Whether nothing at all gets from one to the other now."""
+        return any(isinstance(rule, Cut) and rule.apart(src, dst) for rule, _ in self.rules)
+
     def again(
         self,
         exchange: Exchange,
@@ -96,8 +101,12 @@ class Links:
         stamp = exchange.stamp
 
         def arrive() -> None:
-            if exchange.stamp == stamp and replica.contact == OPEN:
+            if exchange.stamp != stamp:
+                return
+            if replica.contact == OPEN:
                 replica.take(exchange)
+            elif replica.contact != SILENT:  # the server has gone meanwhile, and its host says so
+                exchange.front.broken(exchange)
 
         Alarm(self.env, self.env._now + delay, arrive)
 

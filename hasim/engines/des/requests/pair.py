@@ -18,12 +18,15 @@ class Pair:
     member stands any more, everything is lost either way.
     """
 
-    def __init__(self, replica: Replica, gates: Gates, stands: int, led: int, in_step: bool) -> None:
+    def __init__(
+        self, replica: Replica, gates: Gates, stands: int, led: int, in_step: bool, heard: Callable[[], bool]
+    ) -> None:
         self._replica = replica
         self._gates = gates
         self._stands = stands
         self._led = led
         self._in_step = in_step
+        self._heard = heard
         self._held: int | None = None  # the process that stands still during a failover
 
     def watch(self, listen: Listen) -> None:
@@ -36,7 +39,7 @@ class Pair:
         if not self._gates.is_true(self._stands):
             self._held = None
             replica.standing = False
-            replica.crash()
+            self._die()
         elif self._gates.is_true(self._led):
             replica.standing = True
             if self._held is not None:
@@ -48,4 +51,11 @@ class Pair:
                 self._held = replica.freeze()
         else:
             replica.standing = False
-            replica.crash()
+            self._die()
+
+    def _die(self) -> None:
+        """Which member was active is not known: if a host has gone, or its power, silence is taken for its fate."""
+        if self._heard():
+            self._replica.crash()
+        else:
+            self._replica.power_off()

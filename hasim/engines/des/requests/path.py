@@ -29,7 +29,7 @@ from hasim.errors import CannotModel
 from hasim.faults import Rule
 from hasim.model.demand import Load
 from hasim.model.demand.route import route_of
-from hasim.model.parts import Balancer, Pool, Standby
+from hasim.model.parts import Balancer, Part, Pool, Standby
 from hasim.model.placement import place
 from hasim.model.structure import Expr, Var, all_of, any_of
 
@@ -52,8 +52,12 @@ class RequestPath:
         self.callers: list[Caller] = []
         self._checkers: list[Checker] = []
         self._kubelets: list[Kubelet] = []
+        self._instances: dict[str, dict[str, str | None]] = {}  # members of each balancer, and their hosts
         self._graceful: list[str] = []  # members that go down gracefully, not by crashing
         self._unpowered: list[str] = []  # members that a fault has cut off from power
+        self._hosts: dict[str, int] = {}  # the node of each replica's host, where it has one
+        self._pairs: dict[str, set[str]] = {}  # members of each pair, and what they stand in
+        self._instances_within: dict[str, set[str]] = {}  # the same of each balancer
         self._around: dict[str, set[str]] = {}  # what each replica and balancer is called, and stands in
         for load in loads:
             route = route_of(load, self.cluster.parts)
@@ -93,7 +97,14 @@ class RequestPath:
             replica.pay_on_top(draws(pair.sync, live.streams, f"{name}/sync"))
         stands = live.gates.add(self._some_stand(name))
         led = [Var(switch.led) for switch in live.system.switches if switch.part == name]
-        Pair(replica, live.gates, stands, live.gates.add(all_of(led)), in_step=pair.sync is not None).watch(live.listen)
+        hosts_stand, its = self._grounds(name, pair)
+        self._pairs[name] = its
+
+        def heard() -> bool:
+            return live.gates.is_true(hosts_stand) and name not in self._unpowered
+
+        role = live.gates.add(all_of(led))
+        Pair(replica, live.gates, stands, role, in_step=pair.sync is not None, heard=heard).watch(live.listen)
         self._watch_needs(name, replica, None)
         self._surround(name, (), ())  # one server wherever it stands: only the pair as a whole can be meant
         return replica
@@ -107,12 +118,21 @@ class RequestPath:
             self._surround(replica.name, (name,), (host,))
             node = live.gates.add(all_of([standing[replica.name], live.system.open[name]]))
             host_node = None if host is None else live.gates.add(standing[host])
+            if host_node is not None:
+                self._hosts[replica.name] = host_node
             live.listen(node, partial(self._member_turned, replica, host_node))
             if host_node is not None:  # power that comes back under a process which stays down is seen, too
                 live.listen(host_node, partial(self._host_turned, replica))
             self._watch_needs(name, replica, host)
             if pool.serving.liveness is not None or pool.serving.readiness is not None:
                 self._kubelets.append(Kubelet(self.env, pool.serving.liveness, replica, live.streams))
+
+    def _grounds(self, name: str, part: Part) -> tuple[int, set[str]]:
+        """The node that is true while all hosts of a part's members stand, and what these members are and stand in."""
+        hosts = [host for host in place(name, part, self.cluster.topology) if host is not None]
+        node = self.live.gates.add(all_of(self.live.system.standing[host] for host in hosts))
+        paths = self.cluster.topology.paths()
+        return node, {*self.cluster.members()[name], *(where for host in hosts for where in paths[host])}
 
     def _some_stand(self, name: str) -> Expr:
         """When a member of a part stands, and nothing holds the part as a whole."""
@@ -151,11 +171,12 @@ class RequestPath:
             return self.fronts[name]
         part, live = self.cluster.parts[name], self.live
         assert isinstance(part, Balancer)
-        self._surround(name, self.cluster.members()[name], place(name, part, self.cluster.topology))
+        self._around[name] = {name}
+        hosts = place(name, part, self.cluster.topology)
+        self._instances[name] = dict(zip(self.cluster.members()[name], hosts, strict=True))
         front = self.fronts[name] = Front(self.env, name, part, replicas, live.streams, self.links, live.note)
         led = [Var(switch.led) for switch in live.system.switches if switch.part == name]
-        hosts = [host for host in place(name, part, self.cluster.topology) if host is not None]
-        hosts_stand = live.gates.add(all_of(live.system.standing[host] for host in hosts))
+        hosts_stand, self._instances_within[name] = self._grounds(name, part)
 
         def turned(alive: bool) -> None:
             # Which of the instances held the address is not known: if a host has gone, silence is taken for its fate.
@@ -176,7 +197,8 @@ class RequestPath:
         Alarm(self.env, self.env._now + delay, lambda: front.mark(replica.index, ready, "endpoints"))
 
     def _leaving(self, front: Front, replica: Replica) -> None:
-        if replica.closing or (not replica.running and replica.powered):
+        heard = not (self.links.rules and self.links.cut(replica.name, front.name))
+        if heard and (replica.closing or (not replica.running and replica.powered)):
             front.server_leaves(replica.index)
 
     # What happens to members.
@@ -192,9 +214,16 @@ class RequestPath:
         else:
             replica.crash()
 
+    def _power_on(self, replica: Replica) -> None:
+        """Power is back where a process stays down, unless its host is still without."""
+        host = self._hosts.get(replica.name)
+        if host is None or self.live.gates.is_true(host):
+            replica.power_on()
+
     def _host_turned(self, replica: Replica, up: bool) -> None:
         if up:
-            replica.power_on()
+            if replica.name not in self._unpowered:
+                replica.power_on()
         else:
             replica.power_off()
 
@@ -239,7 +268,26 @@ class RequestPath:
     def members_in(self, names: Collection[str]) -> list[str]:
         """The replicas and balancers that are called so, or stand in a host, domain or part that is."""
         wanted = set(names)
-        return [name for name, around in self._around.items() if not wanted.isdisjoint(around)]
+        found = [name for name, around in self._around.items() if not wanted.isdisjoint(around)]
+        return found + [name for name in self.fronts if name not in found and self._is_within(name, wanted)]
+
+    def _is_within(self, balancer: str, wanted: set[str]) -> bool:
+        """Whether all instances of a balancer are meant; where only some are, the address is with another.
+
+        An instance that is named by itself is refused: which one holds the address, and what the others do then,
+        is not played.
+        """
+        paths = self.cluster.topology.paths()
+        instances = self._instances[balancer]
+        if len(instances) > 1 and not wanted.isdisjoint(instances) and not wanted >= set(instances):
+            why = f"only {balancer} as a whole is played: it is up, down or cut off"
+            raise CannotModel(
+                "a fault of an instance of a balancer", why, f"name {balancer}, or use ha.Crash", "simulate"
+            )
+        return all(
+            member in wanted or (host is not None and not wanted.isdisjoint(paths[host]))
+            for member, host in instances.items()
+        )
 
     def _surround(self, name: str, called: Collection[str], hosts: Collection[str | None]) -> None:
         """Remember what a server or balancer is called and stands in, for faults that name it."""
@@ -302,13 +350,24 @@ class RequestPath:
     @contextmanager
     def without_power(self, names: Collection[str]) -> Iterator[None]:
         """Let servers that fall meanwhile go dark: nobody hears of it."""
-        members = self.members_in(names)
+        wanted = set(names)
+        members = [name for name, around in self._around.items() if not wanted.isdisjoint(around)]
+        # Of a pair, or of a balancer's instances, whoever goes dark may be the one that mattered.
+        for name, its in {**self._pairs, **self._instances_within}.items():
+            if name not in members and not wanted.isdisjoint(its):
+                members.append(name)
         self._unpowered += members
+        for replica in self._replicas():
+            if replica.name in members and not replica.standing:
+                replica.power_off()  # it is down already, but its host still spoke
         try:
             yield
         finally:
             for member in members:
                 self._unpowered.remove(member)
+            for replica in self._replicas():
+                if replica.name in members and not replica.standing and replica.name not in self._unpowered:
+                    self._power_on(replica)
 
     @contextmanager
     def drained(self, node: str) -> Iterator[Touch]:

@@ -329,7 +329,10 @@ class Replica:
         if self.running or self._boot is not None:
             return
         self._look()
-        delay = 0.0 if at_once or self._start_ups is _NEVER else next(self._start_ups)
+        if at_once:
+            self._listen()
+            return
+        delay = 0.0 if self._start_ups is _NEVER else next(self._start_ups)
         self._boot = Alarm(self.env, self.env._now + delay, self._listen)
 
     def _listen(self) -> None:

@@ -81,9 +81,8 @@ class View:
         return self.cap < inf and bool(self._healthy)
 
     def _full(self, backend: Backend) -> bool:
-        """Whether a server has all the requests it may have, or all the sticky connections."""
-        connections = len(self.connected[backend.index])
-        return max(connections, backend.active - connections) >= self.cap
+        """Whether a server has all the requests and sticky connections that it may have."""
+        return backend.active >= self.cap
 
     # Checks, readiness, and the operator.
 

@@ -11,6 +11,7 @@ import pytest
 from path_scenes import assert_share, ended, facts, latencies, log_of, play, scene, within
 
 import hasim as ha
+from hasim.engines.des.requests.replica import Replica
 
 CALLERS = ha.Clients(timeout="1s")
 STICKY = ha.Clients(count=5, connections="sticky")
@@ -178,7 +179,10 @@ def test_ctrl_c_while_arrays_are_worked_out_keeps_what_is_done(monkeypatch: pyte
     whole = ha.simulate(model.during(ha.Load(500)), over="200s", seed=1).requests
     assert run.requests is not None and whole is not None
     assert 1000 <= len(run.requests) < len(whole)
-    np.testing.assert_array_equal(run.requests.ended_s, whole.ended_s[: len(run.requests)])
+    assert run.requests.end_s == run.requests.arrived_s[-1]
+    expected = np.minimum(whole.ended_s[: len(run.requests)], run.requests.end_s)
+    np.testing.assert_array_equal(run.requests.ended_s, expected)
+    np.testing.assert_array_equal(ended(run.requests, "unanswered"), run.requests.ended_s == run.requests.end_s)
     assert any("load was worked out up to" in warning for warning in run.warnings)
 
 
@@ -208,11 +212,12 @@ def test_an_answer_that_is_lost_is_sent_again() -> None:
     log = log_of(model, ha.Load(ha.Paced(rate=50)), cut, over="20s")
     assert (ended(log, "ok") | ended(log, "unanswered")).all()
     answered = log.arrived_s + 0.005
-    lost = (answered >= 5.001) & (answered < 5.501)
+    apart = (log.arrived_s >= 5.001) & (log.arrived_s < 5.501)  # no connection without an answer: asked for again
+    lost = ~apart & (answered >= 5.001) & (answered < 5.501)
     waits = latencies(log) - 0.005
-    expected = np.where(answered + 0.2 >= 5.501, 0.2, 0.6)
-    assert np.allclose(waits[lost], expected[lost])
-    assert np.allclose(waits[~lost & ended(log, "ok")], 0.0)
+    assert lost.sum() == 1 and np.allclose(waits[lost], 0.6)
+    assert apart.sum() == 25 and np.allclose(waits[apart], 1.0)
+    assert np.allclose(waits[~lost & ~apart & ended(log, "ok")], 0.0)
 
 
 def test_a_percent_of_loss_costs_waiting_and_no_request() -> None:
@@ -224,3 +229,112 @@ def test_a_percent_of_loss_costs_waiting_and_no_request() -> None:
     # Each way is lost once in a hundred: the way out is asked for again after a second, the way back after 0.2 s.
     assert_share(int(np.sum(waits > 0.999)), int(done.sum()), 0.01)
     assert_share(int(np.sum((waits > 0.19) & (waits < 0.9))), int(done.sum()), 0.0099)
+
+
+def test_where_nothing_comes_back_there_is_no_connection_and_no_reset() -> None:
+    balancer = {"redispatch": True, "connect_timeout": "1s", "server_timeout": "30s"}
+    model = scene(2, balancer, takes={"fixed": "10ms"}, slots=99)
+    one_way = log_of(model, ha.Load(20, lasting="40s"), ha.OneWay("api-1", "lb", at="10s", lasting="20s"), over="60s")
+    assert ended(one_way, "ok").all(), "the other server answers after the connect timeout"
+    slow = scene(2, {"server_timeout": "30s"}, takes={"fixed": "10s"}, slots=99)
+    cut = ha.Partition("api-1", at="6s", lasting="40s")
+    load = ha.Load(ha.Replay(times=[5.0, 5.1]))
+    log = log_of(slow, load, cut, ha.Crash("api-1", at="8s", lasting="5s"), over="60s")
+    assert log.to_frame().outcome.tolist() == ["504", "ok"]
+    assert latencies(log).tolist() == pytest.approx([30.0, 10.0])
+
+
+def test_a_death_behind_a_cut_is_found_by_the_timeout_of_checks() -> None:
+    balancer = {"check": {"interval": "1s", "timeout": "5s"}, "redispatch": True, "connect_timeout": "1s"}
+    cut = ha.OneWay("api-1", "lb", at="9.9s", lasting="40s")
+    run = play(scene(2, balancer), ha.Load(5), cut, ha.Crash("api-1", at="10s", lasting="20s"), over="45s")
+    (down,) = facts(run, "server down")
+    # The first check after 9.9 s begins within a second; three of them time out, with a wait between them.
+    assert 26.9 <= down.at <= 27.9 and down.detail["why"] == "timeout"
+
+
+def test_a_request_on_a_slow_link_meets_the_death_of_its_server() -> None:
+    model = scene(1, {"server_timeout": "30s"}, takes={"fixed": "10ms"})
+    slow = ha.SlowLink("lb", "api-1", extra="500ms", at="1s", lasting="40s")
+    log = log_of(model, ha.Load(ha.Replay(times=[5.0])), slow, ha.Crash("api-1", at="5.2s", lasting="1s"), over="40s")
+    assert log.to_frame().outcome.tolist() == ["reset"]
+    assert latencies(log)[0] < 1.1
+
+
+@pytest.mark.parametrize(
+    ("faults", "silent"),
+    [
+        ([("Crash", 10, 30), ("PowerLoss", 15, 20)], {12: False, 17: True, 25: False}),
+        ([("Crash", 10, 15), ("PowerLoss", 12, 22)], {11: False, 16: True, 20: True}),
+        ([("PowerLoss", 10, 15), ("Crash", 12, 32)], {11: True, 13: True, 17: False, 30: False}),
+    ],
+    ids=["power goes where it is down", "power outlasts", "power is back first"],
+)
+def test_a_server_is_silent_just_while_it_has_no_power(
+    faults: list[tuple[str, int, int]], silent: dict[int, bool]
+) -> None:
+    events = [getattr(ha, kind)("api-1", at=f"{start}s", lasting=f"{end - start}s") for kind, start, end in faults]
+    model = scene(1, {"connect_timeout": "500ms", "retries": 0})
+    log = log_of(model, ha.Load(ha.Replay(times=[float(at) for at in silent])), *events, over="40s")
+    assert log.to_frame().outcome.tolist() == ["503"] * len(silent)
+    assert (latencies(log) > 0.4).tolist() == list(silent.values())
+
+
+def test_a_pair_whose_power_is_cut_is_silent() -> None:
+    serving = {"takes": {"fixed": "10ms"}, "slots": 99}
+    parts = {"pair": {"kind": "standby", "failover": {"takes": {"fixed": "2s"}}, "serving": serving}}
+    pair = ha.Cluster(name="pair", parts=parts, services={"w": {"up": ["pair"]}})
+    load = ha.Load(ha.Paced(rate=20), clients=ha.Clients(timeout="500ms"))
+    for target in ("pair", "pair-1"):
+        log = ha.simulate(pair.during(load, ha.PowerLoss(target, at="10s", lasting="10s")), over="30s", seed=1).requests
+        assert log is not None
+        assert not ended(log, "refused").any() and not ended(log, "reset").any()
+        assert ended(log, "timeout")[within(log, 10.01, 11.4)].all()
+
+
+def test_a_fault_on_one_of_two_grounds_of_a_balancer_leaves_it_where_it_is() -> None:
+    model = hosted({}).replace("lb.on", ["h1", "h2"])
+    log = log_of(model, ha.Load(50), ha.Drain("h1", at="5s", lasting="10s"), over="20s")
+    assert ended(log, "ok")[within(log, 0, 19)].all()
+    assert set(log.server[within(log, 5.001, 15)].tolist()) == {1}
+
+
+def test_losers_of_a_hedge_are_no_reason_to_hold_back() -> None:
+    throttled = ha.Clients(throttling=ha.AdaptiveThrottling(), hedge=ha.Hedge(after="20ms", most=3))
+    log = log_of(scene(4, None, takes={"fixed": "100ms"}, slots=99), ha.Load(50, clients=throttled), over="60s")
+    # Before the first answers are in there is nothing to go by.
+    assert not ended(log, "not sent")[within(log, 5, 60)].any()
+
+
+def test_a_retry_on_the_same_server_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = [0]
+    take = Replica.take
+
+    def counted(self: Replica, exchange: Any) -> None:
+        take(self, exchange)
+        most.append(self.in_flight)
+
+    monkeypatch.setattr(Replica, "take", counted)
+    model = scene(1, {"max_connections": 1, "retry_on": ["5xx"], "retries": 3, "queue_timeout": "30s"}, slots=50)
+    wrong = ha.ErrorAnswers("api-1", share=0.5, at="1s", lasting="18s")
+    log_of(model, ha.Load(200, lasting="20s"), wrong, over="60s")
+    assert max(most) == 1
+
+
+def test_a_place_that_a_sticky_connection_leaves_is_taken_by_who_waits() -> None:
+    clients = ha.Clients(count=2, connections="sticky", timeout="30s")
+    load = ha.Load(users=2, think={"fixed": "3s"}, lasting="40s", clients=clients)
+    model = scene(1, {"max_connections": 1, "queue_timeout": "20s"}, goaway_chance=1.0, takes={"fixed": "10ms"})
+    log = log_of(model, load, over="60s")
+    assert ended(log, "ok").all()
+    assert latencies(log).max() < 0.03
+
+
+def test_idle_sticky_connections_hold_their_places_and_no_more() -> None:
+    sticky = ha.Clients(count=9, connections="sticky")
+    early = ha.Load(users=9, think={"fixed": "1s"}, lasting="5s", name="early", clients=sticky)
+    late = ha.Load(ha.Replay(times=[20.0, 20.5, 21.2]), name="late")
+    model = scene(1, {"max_connections": 11, "queue_timeout": "60s"}, takes={"fixed": "1s"}, slots=99)
+    log = log_of(model, early, late, over="60s")
+    assert len(set(log.user[log.load == 0].tolist())) == 9, "nine places are held"
+    assert latencies(log)[log.load == 1].tolist() == pytest.approx([1.0, 1.0, 1.0]), "and there are two more"
