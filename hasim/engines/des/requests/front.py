@@ -354,7 +354,10 @@ class Front:
         if client.connection is None:
             client.connection, client.unheard = backend, self.env._now
             self._connected[backend.index][client] = None
-            exchange.weighs = False  # the connection does from now on
+            if exchange.weighs:
+                exchange.weighs = False  # the connection does from now on
+            else:  # it came over an earlier connection, which has gone
+                backend.active += 1
 
     def _connect_elsewhere(self, client: Client) -> bool:
         """Open a connection for a client whose server leaves, to one that accepts it."""
