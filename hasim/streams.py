@@ -8,6 +8,7 @@ Two designs simulated with one seed then share the luck of everything they have 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -47,3 +48,22 @@ def seed_or_fresh(seed: object) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ModelError(f"got {seed!r}; a seed is a whole number, zero or more", "seed")
     return int(seed)
+
+
+_BLOCK = 1024  # a draw from numpy costs ten times what taking one from a list does
+FEW = 16
+"""The first block of a stream of which a run may take only a few numbers."""
+
+
+def uniforms(rng: np.random.Generator, first: int = _BLOCK) -> Callable[[], float]:
+    """Return a function without arguments that gives the next number of U[0, 1) from `rng`.
+
+    They are drawn in blocks, the first of `first` numbers, each twice the one before, up to 1024.
+    """
+    return _blocks(rng, first).__next__
+
+
+def _blocks(rng: np.random.Generator, block: int) -> Iterator[float]:
+    while True:
+        yield from rng.random(block).tolist()
+        block = min(2 * block, _BLOCK)

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from hasim.balancing.backend import Backend
-from hasim.balancing.draws import uniforms
 from hasim.balancing.policy import Chooser, Policy
 from hasim.balancing.turns import Turns
+from hasim.streams import uniforms
 from hasim.units import Count
 
 

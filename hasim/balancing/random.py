@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from hasim.balancing.backend import Backend
-from hasim.balancing.draws import uniforms
 from hasim.balancing.policy import Chooser, Policy
+from hasim.streams import uniforms
 
 
 class Random(Policy):

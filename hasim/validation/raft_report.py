@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hasim.errors import ModelError
-from hasim.validation import against_published, against_record
+from hasim.validation import against_published, against_record, verdicts
 from hasim.validation.against_published import (
     CALIBRATED,
     CURVES,
@@ -62,18 +62,11 @@ class RaftReport:
     @property
     def differing(self) -> list[Row]:
         """The comparisons that do not agree."""
-        return [row for row in self.rows if row.verdict == "differs"]
+        return verdicts.differing(self.rows)
 
     def to_json(self) -> dict[str, Any]:
         """The table as plain data."""
-        return {
-            "validation": "raft",
-            "seed": self.seed,
-            "quick": self.quick,
-            "agrees": sum(row.verdict == "agrees" for row in self.rows),
-            "differs": len(self.differing),
-            "rows": [row.to_json() for row in self.rows],
-        }
+        return verdicts.table("raft", self.seed, self.quick, self.rows)
 
     def write(self, folder: Path) -> list[Path]:
         """Write the page and its pictures into a folder; returns their paths."""

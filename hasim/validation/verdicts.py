@@ -47,6 +47,23 @@ class Row:
         return asdict(self)
 
 
+def differing(rows: Sequence[Row]) -> list[Row]:
+    """The comparisons that do not agree."""
+    return [row for row in rows if row.verdict == "differs"]
+
+
+def table(validation: str, seed: int, quick: bool, rows: Sequence[Row]) -> dict[str, Any]:
+    """All comparisons of one validation as plain data, with how many agree."""
+    return {
+        "validation": validation,
+        "seed": seed,
+        "quick": quick,
+        "agrees": sum(row.verdict == "agrees" for row in rows),
+        "differs": len(differing(rows)),
+        "rows": [row.to_json() for row in rows],
+    }
+
+
 # ------------------------------------------------------------------------------------------ distributions
 
 

@@ -22,7 +22,7 @@ from hasim.balancing import (
     RoundRobin,
     WeightedRoundRobin,
 )
-from hasim.balancing.draws import uniforms
+from hasim.streams import uniforms
 
 CHANCE_OF_FALSE_ALARM = 1e-4  # of each chi-square test; seeds are fixed, so it is met once and for all
 STANDARD_ERRORS = 4  # a binomial share is further off in 6 of 100 000 seeds

@@ -47,6 +47,10 @@ class Load(Declared):
             raise ValueError("`think` is for `users`, who wait for their answers; a rate has no thinking time")
         return self
 
+    def until(self, end: float) -> float:
+        """When it is over in a run that ends then, in seconds."""
+        return end if self.lasting is None else min(end, self.begins + self.lasting)
+
     @property
     def targets(self) -> tuple[str, ...]:
         """The part it goes to, where that is said; the cluster checks that it exists."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from hasim.validation import verdicts
 from hasim.validation.balancers import comparing, faults, idle, passive, upgrades
 from hasim.validation.balancers.faults import Row as Trial
 from hasim.validation.balancers.record import Recorded, recorded, steady
@@ -78,18 +79,11 @@ class BalancersReport:
     @property
     def differing(self) -> list[Row]:
         """The comparisons that do not agree."""
-        return [row for row in self.rows if row.verdict == "differs"]
+        return verdicts.differing(self.rows)
 
     def to_json(self) -> dict[str, Any]:
         """The table as plain data."""
-        return {
-            "validation": "balancers",
-            "seed": self.seed,
-            "quick": self.quick,
-            "agrees": sum(row.verdict == "agrees" for row in self.rows),
-            "differs": len(self.differing),
-            "rows": [row.to_json() for row in self.rows],
-        }
+        return verdicts.table("balancers", self.seed, self.quick, self.rows)
 
     def write(self, folder: Path) -> list[Path]:
         """Write the page and its picture into a folder; returns their paths."""

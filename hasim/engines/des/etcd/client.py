@@ -25,7 +25,6 @@ from simpy import Environment, Event
 from hasim.checks.history import Kind, Operation, Outcome
 from hasim.engines.des.draws import draws
 from hasim.engines.des.etcd.workload import Request, Workload
-from hasim.engines.des.world.chance import uniforms
 from hasim.errors import ModelError, nearest
 from hasim.machine import Gone
 from hasim.protocols.etcd.requests import (
@@ -39,7 +38,7 @@ from hasim.protocols.etcd.requests import (
     Put,
     Refused,
 )
-from hasim.streams import Streams
+from hasim.streams import FEW, Streams, uniforms
 
 ATTEMPTS_MAX = 100
 BACKOFF_S, BACKOFF_JITTER = 0.025, 0.10
@@ -65,7 +64,7 @@ class Server(Protocol):
 class Connection:
     """The connection to one endpoint: up, or broken and dialled again now and then."""
 
-    def __init__(self, server: Server, jitter: Iterator[float]) -> None:
+    def __init__(self, server: Server, jitter: Callable[[], float]) -> None:
         """It is up when it is first needed, if a process runs there."""
         self.server = server
         self.retry_at = 0.0
@@ -85,7 +84,7 @@ class Connection:
     def refuse(self, now: float) -> None:
         """Nobody takes the connection: dial again later."""
         self._up = False
-        self.retry_at = now + self._wait * (1 + REDIAL_JITTER * (2 * next(self._jitter) - 1))
+        self.retry_at = now + self._wait * (1 + REDIAL_JITTER * (2 * self._jitter() - 1))
         self._wait = min(REDIAL_LAST_S, self._wait * REDIAL_FACTOR)
 
 
@@ -136,8 +135,8 @@ class Client:
         self._values = count(1)
         self._open: dict[int, Call] = {}
         self._closed = False
-        self._jitter = uniforms(streams, f"{own}/retries")
-        self._mix = uniforms(streams, f"{own}/mix")
+        self._jitter = uniforms(streams[f"{own}/retries"], FEW)
+        self._mix = uniforms(streams[f"{own}/mix"], FEW)
         self._latency = draws(workload.latency, streams, f"{own}/latency")
         self._connections = {name: Connection(servers[name], self._jitter) for name in workload.endpoints}
         self._turn = 0
@@ -179,8 +178,8 @@ class Client:
         self._attempt(call)
 
     def _command(self) -> Command:
-        luck = next(self._mix)
-        key = "k" if self.workload.keys == 1 else f"k{int(next(self._mix) * self.workload.keys)}"
+        luck = self._mix()
+        key = "k" if self.workload.keys == 1 else f"k{int(self._mix() * self.workload.keys)}"
         request = next(request for request, upto in self._choices if luck < upto)
         if request == "put":
             return Put(key, f"{self.workload.name}:{next(self._values)}")
@@ -265,7 +264,7 @@ class Client:
         quorum = len(self.workload.endpoints) // 2 + 1
         wait = 0.0
         if call.tried % quorum == 0:
-            wait = BACKOFF_S * (1 + BACKOFF_JITTER * (2 * next(self._jitter) - 1))
+            wait = BACKOFF_S * (1 + BACKOFF_JITTER * (2 * self._jitter() - 1))
         self._after(wait, self._attempt, call)
 
     def _give_up(self, call: Call) -> None:

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING
 
-from hasim.balancing.draws import uniforms
 from hasim.engines.des.requests.deadlines import Patience
 from hasim.engines.des.requests.exchange import COPY, FIRST, RETRY, Call, Exchange
 from hasim.engines.des.requests.notes import RequestNotes
 from hasim.model.demand import Clients, Load
 from hasim.results.outcomes import BAD_GATEWAY, ERROR, EXPIRED, FAILURES, NOT_SENT, OK, RESET, SHED, TIMEOUT, UNANSWERED
-from hasim.streams import Streams
+from hasim.streams import Streams, uniforms
 
 if TYPE_CHECKING:
     from hasim.balancing import Backend
@@ -128,15 +127,19 @@ class Caller:
             if not call.live:  # a retry that is kept back leaves the call with what it heard last
                 self._finish(call, call.failed_as if call.attempts else NOT_SENT)
             return
+        if kind == RETRY and self._hedging is not None:
+            self._hedging.add(call)
+        self._launch(call, kind, None)
+
+    def _launch(self, call: Call, kind: int, avoid: Backend | None) -> None:
         call.attempts += 1
         call.live += 1
         call.latest = exchange = Exchange(self, call, kind)
+        exchange.avoid = avoid
         if self._timeouts is not None:
             self._timeouts.add(exchange)
         if self._silences is not None:
             self._silences.add(exchange)
-        if kind == RETRY and self._hedging is not None:
-            self._hedging.add(call)
         self._forward(exchange)
 
     def _may_send(self, client: Client) -> bool:
@@ -245,16 +248,8 @@ class Caller:
         if first is not None:
             call.earlier = (*call.earlier, first)
         call.copies += 1
-        call.attempts += 1
-        call.live += 1
-        call.latest = exchange = Exchange(self, call, COPY)
-        exchange.avoid = None if first is None else first.backend
-        if self._timeouts is not None:
-            self._timeouts.add(exchange)
-        if self._silences is not None:
-            self._silences.add(exchange)
         self._hedging.add(call)
-        self._forward(exchange)
+        self._launch(call, COPY, None if first is None else first.backend)
 
     def _finish(self, call: Call, code: int) -> None:
         call.over = True

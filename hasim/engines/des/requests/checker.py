@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hasim.balancing.draws import uniforms
 from hasim.engines.des.requests.front import Front
 from hasim.engines.des.requests.links import CLEAR, Links
 from hasim.engines.des.requests.replica import OPEN, REFUSES, Replica
@@ -13,7 +12,7 @@ from hasim.engines.des.requests.ticking import Ticking
 from hasim.engines.des.world.alarm import Alarm
 from hasim.machine import Announce, Received, Started, Unlinked
 from hasim.protocols.health import Check, HealthCheck, Ping, Pong
-from hasim.streams import Streams
+from hasim.streams import Streams, uniforms
 
 if TYPE_CHECKING:
     from hasim.engines.des.world import LeapingEnvironment

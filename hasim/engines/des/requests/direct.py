@@ -8,13 +8,12 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from hasim.balancing import Backend
-from hasim.balancing.draws import uniforms
 from hasim.engines.des.requests.exchange import Exchange
 from hasim.engines.des.requests.links import CLEAR, KNOCKING, LOST, Links
 from hasim.engines.des.requests.replica import OPEN, REFUSES, SILENT, Replica
 from hasim.engines.des.world.alarm import Alarm
 from hasim.results.outcomes import REFUSED
-from hasim.streams import Streams
+from hasim.streams import Streams, uniforms
 
 if TYPE_CHECKING:
     from hasim.engines.des.requests.caller import Client

@@ -172,10 +172,9 @@ class FeedForward:
         """Arrivals in chunks of some size."""
         load = self._load
         assert load.rate is not None
-        upto = self._length if load.lasting is None else min(self._length, load.begins + load.lasting)
         kept: list[NDArray[np.float64]] = []
         size = 0
-        for block in load.rate.blocks(self._streams[f"{load.name}/arrivals"], load.begins, upto):
+        for block in load.rate.blocks(self._streams[f"{load.name}/arrivals"], load.begins, load.until(self._length)):
             kept.append(block)
             size += len(block)
             if size >= CHUNK:
@@ -210,13 +209,11 @@ class FeedForward:
 
     def _log_of(self, chunks: list[tuple[NDArray[Any], ...]]) -> RequestLog:
         arrived, ended, server, outcome, user, write = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
-        end = self._length
-        if self.stopped_at is not None:
-            end = self.stopped_at
-            later = ended > end
-            ended[later], outcome[later] = end, UNANSWERED
-            if self._balancer is not None:
-                server[later] = -1
+        end = self._length if self.stopped_at is None else self.stopped_at
+        later = ended >= end
+        ended[later], outcome[later] = end, UNANSWERED
+        if self._balancer is not None:  # nobody has said who it was
+            server[(outcome == TIMEOUT) | (outcome == UNANSWERED)] = -1
         return RequestLog(
             loads=(self._load.name,),
             servers=tuple(self._servers),
@@ -253,11 +250,6 @@ class FeedForward:
             late = ended > arrived + limit
             ended[late] = arrived[late] + limit
             outcome[late] = code
-        open_still = ended >= self._length
-        ended[open_still] = self._length
-        outcome[open_still] = UNANSWERED
-        if self._balancer is not None:  # nobody has said who it was
-            server[(outcome == TIMEOUT) | (outcome == UNANSWERED)] = -1
         self._done += count
         return arrived, ended, server, outcome, user, write
 

@@ -9,7 +9,6 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from hasim.balancing import Backend
-from hasim.balancing.draws import uniforms
 from hasim.engines.des.requests.deadlines import Deadlines
 from hasim.engines.des.requests.exchange import Exchange
 from hasim.engines.des.requests.links import CLEAR, KNOCKING, LOST, RESENDING, Links
@@ -17,7 +16,7 @@ from hasim.engines.des.requests.replica import OPEN, SILENT, Replica
 from hasim.engines.des.requests.view import View
 from hasim.model.parts import Balancer
 from hasim.results.outcomes import BLAMED, FAILURES, GATEWAY_TIMEOUT, OK, RESET, UNAVAILABLE
-from hasim.streams import Streams
+from hasim.streams import Streams, uniforms
 
 if TYPE_CHECKING:
     from hasim.engines.des.requests.caller import Client
@@ -104,16 +103,16 @@ class Front:
     def _connect(self, exchange: Exchange) -> None:
         backend = exchange.backend
         assert backend is not None
-        replica, links = self.replicas[backend.index], self._links
+        replica = self.replicas[backend.index]
         extra = self._delay_to(replica)
-        if extra == LOST or replica.contact == SILENT:
+        if extra == LOST:
             self._connecting.add(exchange)
 
             def connected(extra: float) -> None:
                 exchange.stamp += 1
                 self._reach(exchange, replica, extra)
 
-            links.again(exchange, KNOCKING, lambda: self._delay_to(replica), connected)
+            self._links.again(exchange, KNOCKING, lambda: self._delay_to(replica), connected)
         else:
             self._reach(exchange, replica, extra)
 
@@ -169,7 +168,7 @@ class Front:
         self._let_go(exchange)
         self._dispatch(exchange)
 
-    def _let_go(self, exchange: Exchange) -> Backend:
+    def _let_go(self, exchange: Exchange) -> None:
         """The exchange no longer weighs on its server, which has room for another."""
         backend = exchange.backend
         assert backend is not None
@@ -177,7 +176,6 @@ class Front:
         exchange.stamp += 1
         if exchange.weighs:
             self._lighten(backend)
-        return backend
 
     def _lighten(self, backend: Backend) -> None:
         backend.active -= 1
@@ -192,7 +190,7 @@ class Front:
             return
         exchange.job = None
         if self._links.rules:
-            server = self.replicas[backend.index].name
+            server = backend.name
 
             def arrives(extra: float) -> None:
                 if extra > CLEAR:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from hasim.balancing.draws import uniforms
 from hasim.engines.des.requests.replica import Replica
 from hasim.engines.des.requests.ticking import Ticking
 from hasim.engines.des.world.alarm import Alarm
 from hasim.machine import Announce, Proposed, Received, Started
 from hasim.protocols.health import ContainerDied, ContainerStarted, Ping, Pong, Probe, ProbeWorker
-from hasim.streams import Streams
+from hasim.streams import Streams, uniforms
 
 if TYPE_CHECKING:
     from hasim.engines.des.world import LeapingEnvironment
@@ -82,7 +81,7 @@ class Kubelet:
         replica = self._replica
         if replica.serving.readiness is None:
             return
-        leaving = replica._kill is not None and not self._killing
+        leaving = replica.leaving and not self._killing
         ready = self._prober.ready and not leaving
         if ready is not replica.probed_ready:
             replica.probed_ready = ready

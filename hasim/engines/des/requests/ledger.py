@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,7 @@ PULSES = 100
 
 def expected_requests(load: Load, length: float, parts: Mapping[str, Part]) -> float:
     """How many requests a load makes in so many seconds, if all are served at once: the most to be expected."""
-    end = length if load.lasting is None else min(length, load.begins + load.lasting)
+    end = load.until(length)
     if end <= load.begins:
         return 0.0
     if load.rate is not None:
@@ -118,28 +117,24 @@ def request_log(path: RequestPath, end: float) -> RequestLog:
     for pool, replicas in path.pools.items():
         offsets[pool] = len(servers)
         servers += [replica.name for replica in replicas]
-    notes = [caller.notes for caller in path.callers]
+    notes = [caller.notes.rows() for caller in path.callers]
     shifts = [offsets[path.pool_of(caller)] for caller in path.callers]
-    counts = [len(note.arrived) for note in notes]
-    arrived = _column([note.arrived for note in notes], np.float64)
-    order = np.argsort(arrived, kind="stable")
-    server = _column([note.server for note in notes], np.int32)
+    counts = [len(note) for note in notes]
+    rows = np.concatenate(notes)
+    order = np.argsort(rows["arrived"], kind="stable")
+    server = rows["server"]
     shift = np.repeat(np.array(shifts, dtype=np.int32), counts)
     return RequestLog(
         loads=tuple(caller.load.name for caller in path.callers),
         servers=tuple(servers),
         load=np.repeat(np.arange(len(notes), dtype=np.int16), counts)[order],
-        arrived_s=arrived[order],
-        ended_s=_column([note.ended for note in notes], np.float64)[order],
-        attempts=_column([note.attempts for note in notes], np.int32)[order],
+        arrived_s=rows["arrived"][order],
+        ended_s=rows["ended"][order],
+        attempts=rows["attempts"][order],
         server=np.where(server >= 0, server + shift, -1).astype(np.int32)[order],
-        outcome=_column([note.outcome for note in notes], np.int8)[order],
-        user=_column([note.user for note in notes], np.int32)[order],
-        write=_column([note.write_flag for note in notes], np.bool_)[order],
+        outcome=rows["outcome"][order],
+        user=rows["user"][order],
+        write=rows["write"][order],
         start_s=0.0,
         end_s=end,
     )
-
-
-def _column(parts: Sequence[array[Any]], dtype: type[np.generic]) -> NDArray[Any]:
-    return np.concatenate([np.array(part, dtype=dtype) for part in parts])

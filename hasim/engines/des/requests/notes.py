@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
 from struct import Struct
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hasim.engines.des.requests.exchange import Call
 
-_ROW = np.dtype(
+ROW = np.dtype(
     [
         ("arrived", "f8"),
         ("ended", "f8"),
@@ -21,12 +21,15 @@ _ROW = np.dtype(
         ("write", "?"),
     ]
 )
+"""When a call was made and when it ended (seconds), how often it was sent, the place of the server that answered or
+failed to (-1: none), the number of the client or user, the place of its outcome in OUTCOMES, whether it was a write."""
+
 _PACK = Struct("=ddiiib?").pack
 """The bytes of one such row. Packing it takes less than half of what an append to each of seven columns does."""
 
 
 class RequestNotes:
-    """The columns of a request log for one load, in the order in which calls ended."""
+    """What became of the calls of one load, in the order in which they ended."""
 
     __slots__ = ("_rows",)
 
@@ -37,41 +40,7 @@ class RequestNotes:
         """A call has ended."""
         self._rows += _PACK(call.arrived, now, call.attempts, call.server, call.user, code, call.write)
 
-    @property
-    def arrived(self) -> array[float]:
-        """When each call was made, in seconds."""
-        return self._column("arrived", "d")
-
-    @property
-    def ended(self) -> array[float]:
-        """When it had its answer, or was given up."""
-        return self._column("ended", "d")
-
-    @property
-    def attempts(self) -> array[int]:
-        """How many times it was sent, copies included."""
-        return self._column("attempts", "i")
-
-    @property
-    def server(self) -> array[int]:
-        """The place of the server that answered, or failed to; -1 if none did."""
-        return self._column("server", "i")
-
-    @property
-    def user(self) -> array[int]:
-        """The number of the client, or of the user in a closed loop."""
-        return self._column("user", "i")
-
-    @property
-    def outcome(self) -> array[int]:
-        """Its outcome, a place in OUTCOMES."""
-        return self._column("outcome", "b")
-
-    @property
-    def write_flag(self) -> array[int]:
-        """Whether it was a write: 0 or 1."""
-        return self._column("write", "b")
-
-    def _column(self, name: str, code: str) -> array[Any]:
+    def rows(self) -> NDArray[Any]:
+        """All rows as they are now, shape (n,), with the fields of `ROW`."""
         # A copy: while numpy looks at the rows no more can be written.
-        return array(code, np.frombuffer(self._rows, _ROW)[name].tobytes())
+        return np.frombuffer(self._rows, ROW).copy()

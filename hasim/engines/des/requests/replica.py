@@ -217,6 +217,11 @@ class Replica:
         return self._frozen > 0
 
     @property
+    def leaving(self) -> bool:
+        """Whether the process has been asked to stop, and is still there."""
+        return self._kill is not None
+
+    @property
     def ready(self) -> bool:
         """Whether a check that is answered is answered well."""
         healthy = self.needs_up or not self.serving.checks_needs
@@ -323,7 +328,7 @@ class Replica:
     def start(self, at_once: bool = False) -> None:
         """Start the process, on a host that has power; it listens once it has started up, or `at_once`."""
         self.powered = True
-        if self._kill is not None:
+        if self.leaving:
             self._starts_next = True  # a supervisor starts the next process when the old one has gone
             return
         if self.running or self._boot is not None:
@@ -349,7 +354,7 @@ class Replica:
         self._starts_next = False
         if self._boot is not None:
             self._die(heard=True)
-        if not self.running or self._kill is not None:
+        if not self.running or self.leaving:
             return
         now = self.env._now
         self._kill = Alarm(self.env, now + self.serving.grace, self._killed)

@@ -26,8 +26,7 @@ class OpenLoop:
         self, env: LeapingEnvironment, caller: Caller, arrivals: Arrivals, streams: Streams, end: float
     ) -> None:
         load = caller.load
-        upto = end if load.lasting is None else min(end, load.begins + load.lasting)
-        blocks = arrivals.blocks(streams[f"{load.name}/arrivals"], max(load.begins, env._now), upto)
+        blocks = arrivals.blocks(streams[f"{load.name}/arrivals"], max(load.begins, env._now), load.until(end))
         self._env = env
         self._ask = caller.ask
         self._times: Iterator[float] = chain.from_iterable(block.tolist() for block in blocks)
@@ -66,7 +65,7 @@ class ClosedLoop:
         assert load.users is not None
         self._env = env
         self._caller = caller
-        self._end = end if load.lasting is None else min(end, load.begins + load.lasting)
+        self._end = load.until(end)
         self._thinks = None if load.think is None else draws(load.think, streams, f"{load.name}/think")
         self._rings = (self._ring,)
         caller.then = self._answered

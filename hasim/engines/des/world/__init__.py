@@ -31,7 +31,7 @@ paused" and "process resumed"; all others are announced by machines.
 Random streams: "<node>/<timer>" and "<node>/<what is drawn>", "<node>/fsync", "<node>/slow disk", "<a>><b>/latency",
 "<a>><b>/rules" and "<a>><b>/signs of life".
 
-One concept a file: `leap` (the event loop), `leaping` (when and how far), `alarm`, `chance`, `clock`, `disk`, `timer`,
+One concept a file: `leap` (the event loop), `leaping` (when and how far), `alarm`, `clock`, `disk`, `timer`,
 `process`, `upkeep`, `node`, `wire`, `line`, `datagram` (udp), `stream`, `two_streams` and `dialer` (tcp), `network`,
 `touch`, `verbs`, `watched` (one fault at play, with `playing`) and `world`.
 """

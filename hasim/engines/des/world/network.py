@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from hasim.engines.des.world.chance import durations
+from hasim.engines.des.draws import durations
 from hasim.engines.des.world.datagram import Datagrams
 from hasim.engines.des.world.line import Line
 from hasim.engines.des.world.stream import Stream, TcpTiming

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from hasim.engines.des.world.chance import uniforms
 from hasim.engines.des.world.clock import Clock
 from hasim.engines.des.world.disk import Disk
 from hasim.engines.des.world.process import Answerer, Process
 from hasim.engines.des.world.touch import Touch
 from hasim.engines.des.world.upkeep import Upkeep
 from hasim.machine import LOST, REFUSED, Event, Gone, Machine, Started, Stopping
-from hasim.streams import Streams
+from hasim.streams import FEW, Streams, uniforms
 from hasim.trace import Detail
 
 if TYPE_CHECKING:
@@ -87,13 +86,13 @@ class Node:
         self._build = build
         self._network = network
         self._streams = streams
-        self._chances: dict[str, Iterator[float]] = {}
+        self._chances: dict[str, Callable[[], float]] = {}
 
     def chance(self, timer: str) -> float:
         """A number from 0 to 1 from the stream of one of the node's timers."""
         if timer not in self._chances:
-            self._chances[timer] = uniforms(self._streams, f"{self.name}/{timer}")
-        return next(self._chances[timer])
+            self._chances[timer] = uniforms(self._streams[f"{self.name}/{timer}"], FEW)
+        return self._chances[timer]()
 
     # Life and death.
 

@@ -103,5 +103,4 @@ def test_notes_give_back_what_was_written_down():
         call.attempts, call.server = int(rng.integers(2**31)), int(rng.integers(-1, 1000))
         notes.write(call, arrived + 1.0, code)
         rows.append((arrived, arrived + 1.0, call.attempts, call.server, call.user, code, call.write))
-    columns = (notes.arrived, notes.ended, notes.attempts, notes.server, notes.user, notes.outcome, notes.write_flag)
-    assert list(zip(*columns, strict=True)) == rows
+    assert notes.rows().tolist() == rows
