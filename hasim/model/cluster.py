@@ -13,7 +13,8 @@ from hasim.faults import Fault
 from hasim.model.demand import Load
 from hasim.model.demand.route import NoRoute, route_of
 from hasim.model.failures import Burst, Crew, Failure, Failures, Maintenance, Spares
-from hasim.model.parts import AnyPart, Balancer, Standby
+from hasim.model.kubernetes import Kubernetes
+from hasim.model.parts import AnyPart, Balancer, Elected, Standby, Workload
 from hasim.model.placement import Misplaced, member_names, place
 from hasim.model.scenario import Scenario
 from hasim.model.service import Service
@@ -46,6 +47,9 @@ class Cluster(Declared):
     bursts: dict[str, Burst] = Field(default={}, description="Events that take several hosts at once, by name.")
     maintenance: dict[str, Maintenance] = Field(default={}, description="Planned windows, by name.")
     parts: dict[str, AnyPart] = Field(min_length=1, description="The parts, by name.")
+    kubernetes: Kubernetes | None = Field(
+        default=None, description="Who looks after the pods of `workload` parts, and where they run."
+    )
     services: dict[str, Service] = Field(
         min_length=1, description="What users see, by name; the first is the main one."
     )
@@ -109,10 +113,16 @@ class Cluster(Declared):
         """What the model takes for granted and a reader should know."""
         notes = []
         for name, part in self.parts.items():
-            own = self.failures.get(name) or self.failures.get(PROCESS)
-            if not part.on and not own and not any(member in self.failures for member in self.members()[name]):
+            declared = self.failures.get(name) or self.failures.get(PROCESS)
+            own = declared or any(member in self.failures for member in self.members()[name])
+            if not (own or part.on or part.FLOATING):
                 notes.append(f"{name} never fails by itself: no failures are declared for it")
-            if part.count > 1 and hasattr(part, "failover") and part.switch is None:
+            if (
+                part.count > 1
+                and hasattr(part, "failover")
+                and part.switch is None
+                and getattr(part, "leader_elect", True)
+            ):
                 notes.append(f"{name} fails over in no time: no failover is declared for it")
             notes += [f"{name}: {note}" for note in part.assumptions()]
         return notes
@@ -169,6 +179,7 @@ def _check(cluster: Cluster) -> Iterator[Problem]:
     yield from _check_targets(cluster)
     yield from _check_services(cluster)
     yield from _check_loads(cluster)
+    yield from _check_kubernetes(cluster)
 
 
 def _check_names(cluster: Cluster) -> Iterator[Problem]:
@@ -203,7 +214,9 @@ def _check_failures(cluster: Cluster) -> Iterator[Problem]:
     known = [*LEVELS, PROCESS, *cluster.names()]
     for target, failures in cluster.failures.items():
         loc = ("failures", target)
-        if target not in known:
+        if isinstance(cluster.parts.get(target), Workload):
+            yield at(loc, f"{target} is a workload: its containers fail as its `crash` says, and its nodes as hosts do")
+        elif target not in known:
             yield at(loc, f"nothing is called {target!r}{nearest(target, known)}; give a level, a part or a name")
         elif target in LEVELS and target not in levels:
             yield at(loc, f"the topology has no {target}, so this failure would never strike")
@@ -335,6 +348,44 @@ def _check_loads(cluster: Cluster) -> Iterator[Problem]:
                 if member not in known:
                     said = f"{name} forwards to no {member!r}{nearest(member, known)}"
                     yield at(("parts", name, "weights", member), said)
+
+
+def _check_kubernetes(cluster: Cluster) -> Iterator[Problem]:
+    kubernetes, parts = cluster.kubernetes, cluster.parts
+    workloads = [name for name, part in parts.items() if isinstance(part, Workload)]
+    if kubernetes is None:
+        for name in workloads:
+            yield at(("parts", name), "a workload takes `kubernetes`, which says who looks after it and where it runs")
+        return
+    loc = ("kubernetes",)
+    for field in ("api", "controllers", "scheduler", "kubelets", "proxies"):
+        wanted = getattr(kubernetes, field)
+        if wanted is not None and wanted not in parts:
+            yield at((*loc, field), f"nothing is called {wanted!r}{nearest(wanted, parts)}; name a part")
+        elif wanted in workloads:
+            yield at((*loc, field), f"{wanted} is a workload, which is looked after; name another part")
+        elif field in ("controllers", "scheduler"):
+            part = parts[wanted]
+            if not isinstance(part, Elected) or (part.lease is None and part.leader_elect):
+                said = f"{wanted} is no elected part with a `lease`, nor one with `leader_elect: false`"
+                yield at((*loc, field), f"{said}: nobody would know which of its members acts")
+    known = cluster.topology.paths()
+    nodes: dict[str, None] = {}
+    for i, name in enumerate(kubernetes.nodes):
+        if name not in known:
+            yield at((*loc, "nodes", i), f"no host or domain is called {name!r}{nearest(name, known)}")
+        else:
+            nodes.update(dict.fromkeys(cluster.topology.hosts_in(name)))
+    for field in ("kubelets", "proxies"):
+        wanted = getattr(kubernetes, field)
+        if wanted not in parts:
+            continue
+        try:
+            where = place(wanted, parts[wanted], cluster.topology)
+        except Misplaced:
+            continue
+        if sorted(where, key=str) != sorted(nodes):
+            yield at((*loc, field), "takes one member on every node; say `on` with the same hosts")
 
 
 def _listed(names: Mapping[str, Any]) -> str:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from hasim.declared import Declared, shown
-from hasim.model.laws import Empirical, Fixed, Law, LawField, Mixture, Total
+from hasim.declared import Declared, at, shown
+from hasim.errors import CannotModel, ModelError, Problem
+from hasim.model.laws import Attempts, Empirical, Fixed, Law, LawField, Mixture, Total, Uniform
 from hasim.model.presets import preset
-from hasim.units import Count, Seconds, Share, human
+from hasim.protocols.health import AnySupervisor, Monit, schedule
+from hasim.protocols.health.schedules import Supervisor, memory
+from hasim.units import Count, Seconds, Share, human, s
+
+FORGOTTEN: Final = 100.0
+"""Mean up times that are so many times as long as a supervisor remembers outlast that in 99 % of all cases."""
 
 
 class Restart(Declared):
@@ -29,12 +35,24 @@ class Failure(Declared):
     Down time is detection, then a restart if there is one, then (if that was not enough) waiting for a spare and for
     a crew where these are limited, then repair. `mtbf` is the mean up time from one repair to the next failure
     (MTTF in some texts); the law of a plain duration is exponential.
+
+    With a `supervisor` the process is started again and again until that works, and repair goes on beside it, both from
+    the moment of detection. A share `works` of the failures is transient: the first attempt is enough, so that they are
+    over after the supervisor's first delay and `takes`. The others last until they are repaired. Every attempt before
+    that fails after `takes`, and the first that begins after it, or at once, brings the process back; under the kubelet
+    that may be five minutes later. Where a supervisor has given up, whoever repairs also starts the process. What it
+    remembers of earlier failures is taken as forgotten, so up times are long against that (10 minutes for the kubelet).
     """
 
     mtbf: LawField = Field(description="Up time from repair to failure: a law, or a duration as its exponential mean.")
     mttr: LawField = Field(description="Repair time: a law, or a duration as its exponential mean.")
     detect: LawField | None = Field(default=None, description="Time until anybody notices.")
-    restart: Restart | None = Field(default=None, description="A restart tried before repair.")
+    restart: Restart | None = Field(
+        default=None, description="A restart tried before repair; with a supervisor, each of its attempts."
+    )
+    supervisor: AnySupervisor | None = Field(
+        default=None, description="Who starts the process again and again: crash_loop (the kubelet), systemd or monit."
+    )
     crew: str | None = Field(default=None, description="Name of the repair crew that must be free.")
     spares: str | None = Field(default=None, description="Name of the stock that a repair takes a spare from.")
     priority: Count = Field(default=0, description="Order of repair under discipline `priority`; lower goes first.")
@@ -60,6 +78,13 @@ class Failure(Declared):
         return {**laws, **data}
 
     @model_validator(mode="after")
+    def _supervised(self) -> Self:
+        found = [] if self.supervisor is None else list(_unsupervisable(self, self.supervisor))
+        if found:
+            raise ModelError.of(found)
+        return self
+
+    @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.scope == "whole" and self.common_cause:
             raise ValueError("common_cause is a share of the failures of single members; scope `whole` has none")
@@ -82,9 +107,26 @@ class Failure(Declared):
         return self.crew is not None or self.spares is not None
 
     @property
+    def way_back(self) -> tuple[Law | None, Restart | None, Law]:
+        """Detection, restart and repair as engines play them: attempts of a supervisor are part of the repair."""
+        if self.supervisor is None or self.restart is None:
+            return self.detect, self.restart, self.mttr
+        return self.detect, None, supervised_law(self.supervisor, self.restart, self.mttr)
+
+    @property
     def down(self) -> Law:
         """The law of the whole down time, when nobody has to wait for a crew or a spare."""
-        return down_law(self.detect, self.restart, self.mttr)
+        return down_law(*self.way_back)
+
+    def assumptions(self) -> list[str]:
+        """What is taken for granted of this failure and a reader should know."""
+        if self.supervisor is None:
+            return []
+        span, life = memory(self.supervisor), self.mtbf.mean
+        if life >= FORGOTTEN * span:
+            return []
+        said = f"its mean up time is {human(life)}, not long against the {human(span)} that its supervisor remembers"
+        return [f"{said}; every failure is taken as the first"]
 
 
 def down_law(detect: Law | None, restart: Restart | None, repair: Law) -> Law:
@@ -101,8 +143,49 @@ def down_law(detect: Law | None, restart: Restart | None, repair: Law) -> Law:
     return Mixture(parts=((restart.works, fast), (1 - restart.works, slow)))
 
 
+def supervised_law(supervisor: Supervisor, attempt: Restart, repair: Law) -> Law:
+    """From detection until an attempt of this supervisor has worked, as one law; all attempts take the same time."""
+    takes = attempt.takes.mean
+    tries = schedule(supervisor, takes)
+    first = tries.starts[0] + takes
+    transient = Uniform(low=s(first), high=s(first + tries.spread)) if tries.spread else Fixed(value=s(first))
+    permanent = Total(laws=(Attempts(schedule=tries, repair=repair), Fixed(value=s(takes))))
+    if attempt.works >= 1:
+        return transient
+    if attempt.works <= 0:
+        return permanent
+    return Mixture(parts=((attempt.works, transient), (1 - attempt.works, permanent)))
+
+
+def _unsupervisable(failure: Failure, supervisor: Supervisor) -> Iterator[Problem]:
+    """What a failure says beside its supervisor that has no meaning there, or no closed form."""
+    for field in ("crew", "spares"):
+        if getattr(failure, field) is not None:
+            yield at((field,), f"got {getattr(failure, field)!r}; with a supervisor nobody waits for {field}")
+    if failure.restart is None:
+        yield at(
+            ("restart",), "is missing; beside a supervisor it says how long an attempt takes and how often it works"
+        )
+    elif not isinstance(failure.restart.takes, Fixed):
+        given = failure.restart.takes.text()
+        yield at(("restart", "takes"), f"got {given}; every attempt of a supervisor takes as long: write {{fixed: 5s}}")
+    else:
+        try:
+            schedule(supervisor, failure.restart.takes.mean)
+        except ModelError as error:
+            yield at(("supervisor", error.problems[0].path), error.problems[0].message)
+    if isinstance(supervisor, Monit) and failure.detect is not None:
+        yield at(("detect",), f"got {failure.detect.text()}; Monit finds out by itself, in a cycle of its own")
+    try:
+        failure.mttr.survival(0.0)
+    except CannotModel as error:
+        yield at(("mttr",), f"got {failure.mttr.text()}; {error.why}, and a supervisor asks whether it is over")
+
+
 def can_be_zero(law: Law) -> bool:
     """Whether a duration can be of no length at all."""
+    if isinstance(law, Attempts):
+        return law.schedule.starts[0] == 0 and not law.schedule.spread and can_be_zero(law.repair)
     if isinstance(law, Fixed):
         return law.mean == 0
     if isinstance(law, Mixture):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from hasim.errors import CannotModel
+from hasim.model.cluster import Cluster
 from hasim.model.laws import Election, Law
 from hasim.model.system import System
 from hasim.units import human
@@ -60,6 +61,14 @@ def refuse_slow_elections(system: System, engine: str, instead: str = "use ha.si
                 instead,
                 engine,
             )
+
+
+def refuse_workloads(cluster: Cluster, engine: str, instead: str = "use ha.simulate") -> None:
+    """Raise CannotModel if a part's pods move between hosts, which only the protocols know."""
+    for name, part in cluster.parts.items():
+        if part.FLOATING:
+            why = "where its pods are, and whether they serve, depends on what controllers did before"
+            raise CannotModel(f"parts.{name}, a workload", why, instead, engine)
 
 
 def refuse_endless(system: System, length_s: float, events_max: float, engine: str) -> None:

@@ -13,7 +13,7 @@ class Misplaced(ValueError):
 
 def member_names(name: str, part: Part) -> list[str]:
     """etcd-1, etcd-2, …; a part of one single member keeps its own name."""
-    return [name] if isinstance(part, Unit) else [f"{name}-{i + 1}" for i in range(part.count)]
+    return [name] if isinstance(part, Unit) or part.FLOATING else [f"{name}-{i + 1}" for i in range(part.count)]
 
 
 def place(name: str, part: Part, topology: Topology) -> list[str | None]:

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from hasim.declared import Declared, at
 from hasim.errors import ModelError
-from hasim.kinds import by_name
 from hasim.model.laws import LawField
-from hasim.protocols.health import CrashLoopBackOff, Probe, SystemdRestart
+from hasim.protocols.health import AnyRestart as AnyRestart  # noqa: PLC0414 (parts take it from here)
+from hasim.protocols.health import CrashLoopBackOff, Probe
 from hasim.units import Count, Seconds, Share
-
-
-def _supervisor(value: Any) -> str:
-    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
-    return f"kind={kind}"
-
-
-AnyRestart = Annotated[
-    Annotated[CrashLoopBackOff, Tag("kind=crash_loop")] | Annotated[SystemdRestart, Tag("kind=systemd")],
-    Discriminator(_supervisor),
-    by_name("crash_loop", "systemd"),
-]
-"""A pydantic field holding who starts a killed process again: `systemd`, a mapping with its kind, or an object."""
 
 
 class WarmUp(Declared):
@@ -102,7 +88,8 @@ class Serving(Declared):
     )
     restart: AnyRestart = Field(
         default=CrashLoopBackOff(),
-        description="How long a killed replica waits before it starts again; `systemd` may give it up.",
+        description="How long a killed replica waits before it starts again; `systemd` may give it up, and takes the "
+        "kill for one by its own watchdog.",
     )
     goaway_chance: Share = Field(
         default=0.0, description="Chance with each answer that a sticky connection is asked to go elsewhere."

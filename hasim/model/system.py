@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 
 from hasim.model.cluster import PROCESS, Cluster
 from hasim.model.failures import Crew, Failover, Failure, Restart, Spares, down_law
-from hasim.model.laws import Exponential, Gamma, Law, Uniform
+from hasim.model.laws import Exponential, Fixed, Gamma, Law, Uniform
 from hasim.model.parts import Part
 from hasim.model.placement import place
 from hasim.model.service import SLO, Up
@@ -40,9 +40,9 @@ STAGES_MAX = 100
 class SystemUnit:
     """One thing with a clock of its own.
 
-    `life` is None for a unit that only bursts take down. `site` is the path of domains and host it stands in, and
-    `member` its part and number in it, if it is a member's process. `idle_part` is the index of the part whose
-    standbys age at `idle_rate`.
+    `life` is None for a unit that only bursts take down, and for a workload, which is the business of `simulate`.
+    `site` is the path of domains and host it stands in, and `member` its part and number in it, if it is a member's
+    process. `idle_part` is the index of the part whose standbys age at `idle_rate`.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Switch:
     failover: Failover
     resumes: bool
     regains_at_once: bool
-    by_protocol: bool = False  # by Raft or VRRP, whose laws have shapes that stages have not
+    by_protocol: bool = False  # by Raft, VRRP or a lease, whose laws have shapes that stages have not
 
     @property
     def in_stages(self) -> Law | None:
@@ -227,6 +227,9 @@ class _Assembly:
 
     def _member_units(self) -> None:
         for name, part in self.cluster.parts.items():
+            if part.FLOATING:  # whether it serves is one variable, which only `simulate` turns
+                self._add(name, SystemUnit(name, "workload", (), None, None, None, Fixed(value=s(0))))
+                continue
             general = self.cluster.failures.get(name) or self.cluster.failures.get(PROCESS) or ()
             idle = self.switch_parts.index(name) if part.idle_rate != 1 and name in self.switch_parts else None
             for i, member in enumerate(self.cluster.members()[name]):
@@ -335,12 +338,13 @@ class _Assembly:
         part = self.cluster.parts[name]
         assert part.switch is not None
         members = tuple(standing[member] for member in self.cluster.members()[name])
-        by_protocol = getattr(part, "raft", None) is not None or getattr(part, "vrrp", None) is not None
-        return Switch(name, led, members, part.enough, part.switch, part.RESUMES, part.REGAINS_AT_ONCE, by_protocol)
+        by_protocol = any(getattr(part, protocol, None) is not None for protocol in ("raft", "vrrp", "lease"))
+        return Switch(name, led, members, part.enough, part.switch, part.RESUMES, part.regains_at_once, by_protocol)
 
 
 def _switches(part: Part) -> bool:
-    if part.count == 1 or part.switch is None:
+    alone = part.count == 1 and getattr(part, "lease", None) is None  # a lease lets a single one wait for itself
+    if alone or part.switch is None:
         return False
     return not part.switch.instant or part.idle_rate != 1
 

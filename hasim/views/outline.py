@@ -110,7 +110,9 @@ def _parameters(cluster: Cluster) -> Iterator[tuple[tuple[str | int, ...], str, 
         yield ("maintenance", name), said, ""
     for name, part in cluster.parts.items():
         if part.switch is not None:
-            field = next((word for word in ("raft", "vrrp") if getattr(part, word, None) is not None), "failover")
+            field = next(
+                (word for word in ("raft", "vrrp", "lease") if getattr(part, word, None) is not None), "failover"
+            )
             yield ("parts", name, field), _failover(part.switch), ""
         yield from _requests(name, part)
     for name, load in cluster.loads.items():

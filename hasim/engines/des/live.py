@@ -21,11 +21,15 @@ from hasim.engines.des.etcd.role import RaftRole
 from hasim.engines.des.gates import Gates
 from hasim.engines.des.history import History, turned
 from hasim.engines.des.holds import Hold, NamedHold, UnitHold
+from hasim.engines.des.kubernetes.world import KubernetesWorld
+from hasim.engines.des.leases.role import LeaseRole
+from hasim.engines.des.played import PlayedRole
 from hasim.engines.des.roles import Role
 from hasim.errors import ModelError, nearest
 from hasim.model.laws import Law
+from hasim.model.parts import Elected
 from hasim.model.structure import Expr, substitute
-from hasim.model.system import System, SystemUnit
+from hasim.model.system import Switch, System, SystemUnit
 from hasim.streams import Streams
 
 if TYPE_CHECKING:
@@ -68,7 +72,7 @@ class LiveCluster:
         self._instants: list[array[float] | None] = []
         self._within = 0  # depth of `instant` blocks
         self._forced: dict[int, UnitHold] = {}  # units that are held down, and what holds them
-        self.unsettled: dict[str, Role | RaftRole] = {}  # roles among whose members something changed
+        self.unsettled: dict[str, Role | PlayedRole] = {}  # roles among whose members something changed
         self._turned: dict[tuple[str, str], int] = {}  # parts and services that turned, with their nodes
         self._suffering: dict[str, Causes] = {}  # services that are down, or have just come up
         self._holds: dict[str, Hold] = {}
@@ -80,15 +84,29 @@ class LiveCluster:
             for name, spares in shelves
         }
         self.nodes = self._watch_everything()
-        members = system.cluster.members()
-        self.roles: list[Role | RaftRole] = []
-        for switch in system.switches:
-            plays = protocols and getattr(system.cluster.parts[switch.part], "raft", None) is not None
-            self.roles.append((RaftRole if plays else Role)(self, switch, members[switch.part]))
+        self.roles: list[Role | PlayedRole] = [self._role(switch, protocols) for switch in system.switches]
+        if protocols:
+            self.roles += [LeaseRole(self, name, None) for name in _without_election(system)]
         self.held = holds or {}
+        declared = system.cluster.kubernetes
+        self.kubernetes = KubernetesWorld(self, declared) if protocols and declared is not None else None
         self.requests: RequestPath | None = None  # the way of requests, where any are played
 
     # Building.
+
+    def _role(self, switch: Switch, protocols: bool) -> Role | PlayedRole:
+        """What plays a failover: a protocol, if the part declares one and it is to be played, or its law."""
+        part = self.system.cluster.parts[switch.part]
+        if protocols and getattr(part, "raft", None) is not None:
+            return RaftRole(self, switch)
+        if protocols and getattr(part, "lease", None) is not None:
+            return LeaseRole(self, switch.part, switch)
+        return Role(self, switch, self.system.cluster.members()[switch.part])
+
+    @property
+    def played(self) -> list[PlayedRole]:
+        """The parts whose members run a protocol."""
+        return [role for role in self.roles if isinstance(role, PlayedRole)]
 
     def _watch_everything(self) -> dict[tuple[str, str], int]:
         """Keep the turns of every variable and everything with a name; return the nodes by kind and name."""
@@ -223,6 +241,8 @@ class LiveCluster:
         self.history.begin()
         for causes in self.causes.values():
             causes.begin(self.env.now)
+        for role in self.played:
+            role.begin()
 
     def end(self) -> None:
         """Count what is down up to now."""
@@ -259,3 +279,11 @@ class LiveCluster:
         """Let a unit be what its clock says."""
         if self._forced.pop(unit).own_up:
             self.turn(unit, True)
+
+
+def _without_election(system: System) -> list[str]:
+    """The parts whose members all act at once, and have something to do."""
+    parts = system.cluster.parts.items()
+    return [
+        name for name, part in parts if isinstance(part, Elected) and not part.leader_elect and part.duty is not None
+    ]

@@ -43,9 +43,6 @@ class Role:
         for i, node in enumerate(nodes):
             live.listen(node, partial(self._turned, i))
 
-    def prepare(self) -> None:
-        """Nothing happens before the beginning."""
-
     def appoint(self, first: bool) -> None:
         """Make somebody active at the very beginning: the first member, or any that stands."""
         if first:

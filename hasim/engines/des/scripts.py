@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from typing import TYPE_CHECKING, NoReturn
 
 from hasim.engines.des.clocks import Steps
-from hasim.engines.des.etcd.role import RaftRole
+from hasim.engines.des.kubernetes.world import KubernetesWorld
 from hasim.engines.des.requests.path import RequestPath
 from hasim.engines.des.world import Playing, Touch, World
 from hasim.errors import CannotModel
@@ -54,7 +54,7 @@ class FaultPort:
     def powered_off(self, targets: Collection[str]) -> Iterator[None]:
         """Keep all of these down from one instant on; where no protocol runs, no disk has anything to lose."""
         with ExitStack() as held:
-            for role in self._rafts():
+            for role in self.live.played:
                 held.enter_context(role.without_power(targets))
             if self.live.requests is not None:
                 held.enter_context(self.live.requests.without_power(targets))
@@ -71,31 +71,33 @@ class FaultPort:
 
     @property
     def transport(self) -> str:
-        """How the nodes talk."""
-        rafts = self._rafts()
-        return rafts[0].etcd.world.transport if rafts else "tcp"
+        """How the nodes talk: all of a cluster's protocols run on streams."""
+        return "tcp"
 
     def nodes_in(self, names: Collection[str]) -> tuple[str, ...]:
         """The members that run a protocol and are called so, or stand in a host, domain or part that is."""
         path = self.live.requests
         served = [] if path is None else path.members_in(names)
-        if not served and not self._rafts():
+        kubernetes = self.live.kubernetes
+        pods_run = [] if kubernetes is None else kubernetes.nodes_in(names)
+        if not (served or pods_run or self.live.played):
             self._needs_nodes()
-        return (*(member for role in self._rafts() for member in role.members_in(names)), *served)
+        return (*(member for role in self.live.played for member in role.members_in(names)), *served, *pods_run)
 
     def rule(self, rule: Rule) -> Held:
         """Ask this rule about every message, in all protocols."""
-        rules = [role.etcd.world.rule(rule) for role in self._rafts()]
+        rules = [role.world.rule(rule) for role in self.live.played]
         if self.live.requests is not None:
             rules.append(self.live.requests.rule(rule))
+        if self.live.kubernetes is not None:
+            rules.append(self.live.kubernetes.rule(rule))
         if not rules:
             self._needs_nodes()
         return self._during(rules, "no message met it")
 
     def paused(self, node: str) -> Held:
         """Stop a process while messages to it queue."""
-        where = self._world(node) if self._is_member(node) else self._path(node)
-        return self._during([where.paused(node)], "no process ran there")
+        return self._during([self._where(node).paused(node)], "no process ran there")
 
     def slow_disk(self, node: str, extra: Delays) -> Held:
         """Lengthen every sync of a node's disk."""
@@ -152,8 +154,15 @@ class FaultPort:
                 if not self.script.going:
                     held.pop_all()
 
+    def _where(self, node: str) -> World | RequestPath | KubernetesWorld:
+        """What has a node of that name."""
+        kubernetes = self.live.kubernetes
+        if kubernetes is not None and node in kubernetes.kubelets:
+            return kubernetes
+        return self._world(node) if self._is_member(node) else self._path(node)
+
     def _is_member(self, node: str) -> bool:
-        return any(node in role.etcd.world.nodes for role in self._rafts())
+        return any(node in role.world.nodes for role in self.live.played)
 
     # A host may hold members and servers; each kind has verbs that the other has not.
 
@@ -173,9 +182,9 @@ class FaultPort:
         return self._during([verb(self._path(node))], reason)
 
     def _world(self, node: str) -> World:
-        for role in self._rafts():
-            if node in role.etcd.world.nodes:
-                return role.etcd.world
+        for role in self.live.played:
+            if node in role.world.nodes:
+                return role.world
         why = f"{node} serves requests, and disks and clocks of servers are not modelled"
         raise CannotModel(str(self), why, "use ha.Pause or ha.Crash", "simulate")
 
@@ -184,10 +193,6 @@ class FaultPort:
             instead = "give its pool `serving`, and a load that goes there"
             raise CannotModel(str(self), f"{node} serves no requests", instead, "simulate")
         return self.live.requests
-
-    def _rafts(self) -> list[RaftRole]:
-        """The quorums that play a protocol."""
-        return [role for role in self.live.roles if isinstance(role, RaftRole)]
 
     def _begin(self, more: dict[str, str], reason: str) -> None:
         self._reasons[reason] = None

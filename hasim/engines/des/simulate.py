@@ -7,8 +7,9 @@ from typing import Literal
 
 from hasim.engines.des.calendar import start_calendar
 from hasim.engines.des.clocks import start_clocks
-from hasim.engines.des.etcd.role import settling_time
+from hasim.engines.des.etcd.role import settling_time as raft_settling
 from hasim.engines.des.figures import down_by_name, gaps_by_part, service_figures
+from hasim.engines.des.leases.world import settling_time as lease_settling
 from hasim.engines.des.live import LiveCluster
 from hasim.engines.des.requests.feed_forward import FeedForward, feeds_back
 from hasim.engines.des.requests.ledger import (
@@ -23,13 +24,14 @@ from hasim.engines.des.requests.ledger import (
 from hasim.engines.des.requests.path import RequestPath
 from hasim.engines.des.scripts import FaultPort
 from hasim.engines.des.shocks import start_shocks
-from hasim.engines.des.world import LeapingEnvironment
+from hasim.engines.des.world import LeapingEnvironment, leap_again_and_again
 from hasim.errors import CannotModel, ModelError, nearest
 from hasim.faults import Fault
 from hasim.model.cluster import Cluster
 from hasim.model.demand import Load
 from hasim.model.failures import Maintenance
-from hasim.model.outlook import refuse_endless, refuse_slow_elections
+from hasim.model.outlook import refuse_endless, refuse_slow_elections, refuse_workloads
+from hasim.model.parts import Elected, Quorum
 from hasim.model.scenario import Scenario
 from hasim.model.system import System, Window, compile_system
 from hasim.results.request_log import RequestLog
@@ -80,7 +82,8 @@ def simulate(
     refuse_endless(system, length + warm_up, EVENTS_MAX, "simulate")
     if not protocols:
         refuse_slow_elections(system, "simulate(protocols=False)", "let it play the protocols")
-    settling = settling_time(system) if protocols else 0.0
+        refuse_workloads(cluster, "simulate(protocols=False)", "let it play the protocols")
+    settling = _settling_time(system) if protocols else 0.0
     env = LeapingEnvironment(initial_time=-warm_up - settling)
 
     def pulse() -> None:
@@ -94,10 +97,7 @@ def simulate(
     if by_events:
         live.requests = RequestPath(live, by_events)
         start_pulse(env, length, pulse)
-    for role in live.roles:
-        role.prepare()
-    if settling:
-        env.run(until=-warm_up)
+    _find_leaders(live, settling, until=0.0 - warm_up)
     windows = system.windows[: len(system.windows) - len(holds)]
     _start(live, windows, start == "steady")
     ports, stopped = _play(live, faults, length, pulse)
@@ -117,6 +117,18 @@ def simulate(
         interrupted,
         merged(logs, how_played(played)) if logs else None,
     )
+
+
+def _find_leaders(live: LiveCluster, settling: float, until: float) -> None:
+    """Start the protocols some time before the beginning; they skip over calm together."""
+    if live.kubernetes is not None:
+        live.kubernetes.prepare()
+    for role in live.played:
+        role.prepare()
+    if live.played:
+        leap_again_and_again([role.calm for role in live.played])
+    if settling:
+        live.env.run(until=until)
 
 
 def _play(
@@ -213,6 +225,17 @@ def _with_holds(cluster: Cluster) -> tuple[System, dict[str, int]]:
     system = compile_system(cluster.model_copy(update={"maintenance": {**cluster.maintenance, **plans}}))
     first = system.variables - len(names)
     return system, {name: first + i for i, name in enumerate(names)}
+
+
+def _settling_time(system: System) -> float:
+    """Seconds before the beginning in which protocols find their first leaders; zero where none is played."""
+    found = [0.0]
+    for part in system.cluster.parts.values():
+        if isinstance(part, Quorum) and part.raft is not None and part.members > 1:
+            found.append(raft_settling(part.raft))
+        elif isinstance(part, Elected) and part.lease is not None:
+            found.append(lease_settling(part.lease))
+    return max(found)
 
 
 def _warm_up(system: System) -> float:

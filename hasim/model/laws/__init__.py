@@ -6,6 +6,7 @@ A law is declared once and used by every engine: `draw` for simulation, `phases`
 
 from __future__ import annotations
 
+from hasim.model.laws.attempts import Attempts
 from hasim.model.laws.csv_column import csv_base
 from hasim.model.laws.election import Election
 from hasim.model.laws.empirical import Empirical
@@ -16,11 +17,13 @@ from hasim.model.laws.law import Branch, Law
 from hasim.model.laws.lognormal import Lognormal
 from hasim.model.laws.mixture import Mixture
 from hasim.model.laws.reading import LawField, parse_law
+from hasim.model.laws.takeover import Takeover
 from hasim.model.laws.total import Total
 from hasim.model.laws.uniform import Uniform
 from hasim.model.laws.weibull import Weibull
 
 __all__ = [
+    "Attempts",
     "Branch",
     "Election",
     "Empirical",
@@ -31,6 +34,7 @@ __all__ = [
     "LawField",
     "Lognormal",
     "Mixture",
+    "Takeover",
     "Total",
     "Uniform",
     "Weibull",

@@ -19,6 +19,7 @@ from hasim.model.laws.gamma import Gamma
 from hasim.model.laws.law import Law
 from hasim.model.laws.lognormal import Lognormal
 from hasim.model.laws.mixture import Mixture
+from hasim.model.laws.takeover import Takeover
 from hasim.model.laws.total import Total
 from hasim.model.laws.uniform import Uniform
 from hasim.model.laws.weibull import Weibull
@@ -32,6 +33,7 @@ LAWS: Final[dict[str, type[Law]]] = {
     "fixed": Fixed,
     "uniform": Uniform,
     "election": Election,
+    "takeover": Takeover,
     "mixture": Mixture,
     "total": Total,
     "empirical": Empirical,
@@ -158,6 +160,8 @@ def _parameters(*names: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
         "down": {"type": "integer", "minimum": 1},
         "pre_vote": {"type": "boolean"},
         "check_quorum": {"type": "boolean"},
+        "lease": {"type": ["object", "string"]},
+        "standbys": {"type": "integer", "minimum": 0},
     }
     return {
         "type": "object",
@@ -197,6 +201,7 @@ LAW_SCHEMA: Final[dict[str, Any]] = {
                 "fixed": {"anyOf": [{"type": "string"}, _parameters("value", required=("value",))]},
                 "uniform": _parameters("low", "high", required=("low", "high")),
                 "election": _parameters(*Election.model_fields, required=("members",)),
+                "takeover": _parameters(*Takeover.model_fields),
                 "mixture": {"type": "array", "minItems": 1, "items": _WEIGHTED},
                 "total": {"type": "array", "minItems": 1, "items": _ANY_LAW},
                 "empirical": _parameters("data", "source", "csv", "column", "unit"),

@@ -15,8 +15,9 @@ from hasim.model.parts.queue import Queue
 from hasim.model.parts.quorum import Quorum
 from hasim.model.parts.standby import Standby
 from hasim.model.parts.unit import Unit
+from hasim.model.parts.workload import Workload
 
-KINDS = ("quorum", "pool", "balancer", "elected", "standby", "queue", "unit")
+KINDS = ("quorum", "pool", "balancer", "elected", "standby", "queue", "unit", "workload")
 
 
 def _kind(value: Any) -> str | None:
@@ -35,6 +36,7 @@ AnyPart = Annotated[
     | Annotated[Standby, Tag("kind=standby")]
     | Annotated[Queue, Tag("kind=queue")]
     | Annotated[Unit, Tag("kind=unit")]
+    | Annotated[Workload, Tag("kind=workload")]
     | Annotated[InstanceOf[Part], Tag("kind=instance")],
     Discriminator(_kind),
 ]
@@ -51,4 +53,5 @@ __all__ = [
     "Quorum",
     "Standby",
     "Unit",
+    "Workload",
 ]

@@ -71,6 +71,8 @@ class Part(Declared):
     RESUMES: ClassVar[bool] = False  # the old active one, back before the failover ends, carries on at once
     REGAINS_AT_ONCE: ClassVar[bool] = True  # after a total loss the first members back act without a failover
 
+    FLOATING: ClassVar[bool] = False  # its members have no fixed hosts, and only `simulate` knows how they are
+
     @property
     def count(self) -> int:
         """Number of members."""
@@ -89,6 +91,11 @@ class Part(Declared):
     def assumptions(self) -> list[str]:
         """What a reader should know of this part's declaration."""
         return []
+
+    @property
+    def regains_at_once(self) -> bool:
+        """Whether after a total loss the first members back act without a failover."""
+        return self.REGAINS_AT_ONCE
 
     @property
     def idle_rate(self) -> float:

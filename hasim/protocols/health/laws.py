@@ -1,7 +1,8 @@
-"""In closed form: how long checks, probes and VRRP take to notice a fault that comes at a random moment.
+"""In closed form: how long checks, probes, supervisors and VRRP take to notice a fault that comes at a random moment.
 
 All of them wait for the next question, uniformly, and then for a fixed number of further ones. Notation: I interval,
-F fall, R rise, If and Id the intervals while about to turn and while down, T the timeout; P a probe's period.
+F fall, R rise, If and Id the intervals while about to turn and while down, T the timeout; P a probe's period; N the
+cycle of Monit and K its failures in a row; W the watchdog of systemd, which it is told of every W/2.
 
 | what | after | how long |
 |---|---|---|
@@ -11,6 +12,9 @@ F fall, R rise, If and Id the intervals while about to turn and while down, T th
 | | it goes on after a hang | as above, or (R-1) If with chance T / (T + Id): the check under way is answered |
 | a probe fails for good | it refuses | U(0, P) + (F-1) P |
 | | it hangs | U(0, P) + (F-1) max(P, T) + T |
+| Monit restarts it | it is gone | U(0, N) + (K-1) N |
+| | it hangs | U(0, N) + K T + (K-1) N: its sleep begins when the tests have ended |
+| systemd's watchdog kills it | it hangs | U(W/2, W) |
 | a backup takes over | the master crashes | Master_Down - U(0, advert) |
 | | the master says goodbye | the backup's skew |
 
@@ -27,7 +31,9 @@ import numpy.typing as npt
 
 from hasim.errors import ModelError
 from hasim.protocols.health.check import Check
+from hasim.protocols.health.monit import Monit
 from hasim.protocols.health.probe import Probe
+from hasim.protocols.health.systemd_unit import SystemdService
 from hasim.protocols.vrrp import Vrrp
 
 Fault = Literal["refused", "hung"]
@@ -170,6 +176,33 @@ def ready_again(probe: Probe, after: Fault) -> Delay:
         return _evenly(0.0, 0.0)
     answered = Piece(timeout / period, more - timeout if more else 0.0, more)
     return Delay((answered, Piece(1.0 - timeout / period, more, period - timeout + more)))
+
+
+def polled(monit: Monit, fault: Fault) -> Delay:
+    """How long until Monit restarts a process that was well, from a fault at a random moment, if all else is well.
+
+    One that is gone is started again within a cycle, if a single failure is enough to act.
+    """
+    further = (monit.failures - 1) * monit.cycle
+    if fault == "hung":
+        further += monit.failures * monit.timeout
+    return _evenly(further, monit.cycle + further)
+
+
+def watchdog(service: SystemdService, deaf: bool = False) -> Delay:
+    """How long until a process that hangs is killed by its unit's watchdog, from a random moment.
+
+    It tells the watchdog that it is well every half of `watchdog`, as sd_watchdog_enabled(3) recommends. One that is
+    `deaf` to SIGABRT goes by SIGKILL, after `stop_timeout`. A unit without a watchdog is refused (ModelError).
+    """
+    if service.watchdog is None:
+        raise ModelError("is left out, so nothing finds a process that hangs", "watchdog")
+    further = 0.0
+    if deaf:
+        if not service.stop_timeout:
+            raise ModelError("got 0s, so a process that is deaf to SIGABRT is never killed", "stop_timeout")
+        further = service.stop_timeout
+    return _evenly(service.watchdog / 2.0 + further, service.watchdog + further)
 
 
 def takeover(vrrp: Vrrp, priority: int | None = None, clean: bool = False) -> Delay:

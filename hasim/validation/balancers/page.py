@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from hasim.validation.balancers.bench import slot_overhead_ms, transit_ms
 from hasim.validation.balancers.report import PICTURE, BalancersReport
+from hasim.validation.tables import counted, markdown, terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -13,50 +14,24 @@ if TYPE_CHECKING:
 
 def table(report: BalancersReport) -> Table:
     """The report as a table for a terminal."""
-    from rich.table import Table
-    from rich.text import Text
-
-    styles = {"agrees": "green", "differs": "bold red", "shape only": "dim"}
-    heads = ("quantity", "measured", "hasim", "bound", "verdict")
-    shown = Table(*heads, box=None, padding=(0, 2, 0, 0), pad_edge=False, caption=BY_CHANCE if report.quick else None)
-    experiment = ""
-    for row in report.rows:
-        if row.experiment != experiment:
-            experiment = row.experiment
-            shown.add_row(Text(experiment, style="bold"))
-        verdict = Text(row.verdict, style=styles[row.verdict])
-        shown.add_row(Text("  " + row.quantity), Text(row.theirs), Text(row.ours), Text(row.how), verdict)
-    return shown
+    return terminal(report.rows, BY_CHANCE if report.quick else None)
 
 
 def page(report: BalancersReport) -> str:
     """The report as a page in Markdown."""
-    judged = [row for row in report.rows if row.verdict != "shape only"]
     command = "hasim validate balancers" + " --quick" * report.quick + f" --seed {report.seed} --out docs"
     lines = [
         "# Load balancers held against HAProxy and nginx",
         "",
-        f"Written by `{command}`. Of {len(judged)} comparisons {len(judged) - len(report.differing)} agree.",
+        f"Written by `{command}`. {counted(report.rows)}",
         *((BY_CHANCE,) if report.quick else ()),
         *about(),
         "",
         f"![How long HAProxy's checks take]({PICTURE})",
         "",
         "## Every comparison",
+        *markdown(report.rows),
     ]
-    experiment = ""
-    for row in report.rows:
-        if row.experiment != experiment:
-            experiment = row.experiment
-            lines += [
-                "",
-                f"### {experiment}",
-                "",
-                "| quantity | measured | hasim | verdict | rule |",
-                "|---|---|---|---|---|",
-            ]
-        verdict = "**differs**" if row.verdict == "differs" else row.verdict
-        lines.append(f"| {row.quantity} | {row.theirs} | {row.ours} | {verdict} | {row.how} |")
     return "\n".join(lines) + "\n"
 
 

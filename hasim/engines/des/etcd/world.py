@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from simpy import Event
-
-from hasim.engines.des.world import Clock, LeapingEnvironment, Node, Rhythm, TcpTiming, World, leap_together
+from hasim.engines.des.world import Clock, LeapingEnvironment, Node, Rhythm, TcpTiming, World, leap_again_and_again
 from hasim.machine import Machine
 from hasim.model.laws import Law
 from hasim.model.raft import Raft
@@ -198,7 +196,11 @@ class EtcdWorld:
     # Leaps.
 
     def begin_leaping(self) -> None:
-        """From now on skip over calm, if no other world shares the environment."""
+        """From now on skip over calm, if no other world shares the environment.
+
+        When every member that runs follows one leader and nothing is under way, all that happens is ticks, heartbeats
+        and their answers.
+        """
         leap_again_and_again([self])
 
     @property
@@ -216,6 +218,15 @@ class EtcdWorld:
         return Rhythm(heartbeat * ticks, heartbeat * (ticks - 2), messages)
 
     @property
+    def calm_after(self) -> float:
+        """How long nothing must have happened before calm may be leapt over, in seconds: one period."""
+        return self.raft.heartbeat * self.raft.ticks
+
+    def leap_over(self, by: float) -> None:
+        """So many seconds have been leapt over."""
+        self.leapt += by
+
+    @property
     def is_calm(self) -> bool:
         """Whether nothing but heartbeats is to come until something happens from outside."""
         views = {self._machines[name].calm() for name, node in self.world.nodes.items() if node.process is not None}
@@ -228,22 +239,3 @@ class EtcdWorld:
         """Ask a member for something."""
         self.changed_at = self.env.now
         self.world.nodes[name].propose(command, ref, answer)
-
-
-def leap_again_and_again(quorums: Sequence[EtcdWorld]) -> None:
-    """Let all quorums of an environment skip over calm together, a whole number of election timeouts of each at a time.
-
-    When every member that runs follows one leader and nothing is under way, all that happens is ticks, heartbeats
-    and their answers.
-    """
-    env, longest = quorums[0].env, max(quorum.rhythm.period for quorum in quorums)
-
-    def leaps() -> Generator[Event, Any, None]:
-        while True:
-            yield env.timeout(longest)
-            if all(env.now - quorum.changed_at > longest and quorum.is_calm for quorum in quorums):
-                by = leap_together([(quorum.world, quorum.rhythm) for quorum in quorums])
-                for quorum in quorums:
-                    quorum.leapt += by
-
-    env.process(leaps())

@@ -41,7 +41,7 @@ from __future__ import annotations
 from hasim.engines.des.world.clock import Clock
 from hasim.engines.des.world.disk import Disk
 from hasim.engines.des.world.leap import LeapingEnvironment
-from hasim.engines.des.world.leaping import Rhythm, leap_together
+from hasim.engines.des.world.leaping import Calm, Rhythm, leap_again_and_again, leap_together
 from hasim.engines.des.world.node import Node
 from hasim.engines.des.world.playing import Playing
 from hasim.engines.des.world.stream import TcpTiming
@@ -50,6 +50,7 @@ from hasim.engines.des.world.watched import Watched
 from hasim.engines.des.world.world import World
 
 __all__ = [
+    "Calm",
     "Clock",
     "Disk",
     "LeapingEnvironment",
@@ -60,5 +61,6 @@ __all__ = [
     "Touch",
     "Watched",
     "World",
+    "leap_again_and_again",
     "leap_together",
 ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor, inf, isfinite, lcm
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from simpy import Event
 
@@ -27,6 +27,9 @@ With a period of a second it bounds what a year of leaps passes over to one late
 then so heavy that lateness belongs to the story.
 """
 
+ANY_S = 1.0
+"""Leaps of worlds without any period are of whole seconds."""
+
 _GRAIN = 10**6  # periods are taken for fractions with denominators up to this
 
 
@@ -35,12 +38,51 @@ class Rhythm:
     """What calm looks like in a world: it repeats after `period` seconds.
 
     In a period at most `messages` travel, and none that takes less than `patience` seconds makes a difference that
-    outlasts it.
+    outlasts it. Without a period calm may be cut anywhere, and `messages` are those of a second.
     """
 
-    period: float
+    period: float | None
     patience: float
     messages: float = 1.0
+
+
+class Calm(Protocol):
+    """Something that plays protocols in a world and knows when nothing is to come of it."""
+
+    @property
+    def world(self) -> World: ...
+    @property
+    def rhythm(self) -> Rhythm: ...
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing is to come until something happens from outside."""
+
+    @property
+    def changed_at(self) -> float:
+        """When something last happened, in seconds."""
+
+    @property
+    def calm_after(self) -> float:
+        """How long nothing must have happened before calm may be leapt over, in seconds."""
+
+    def leap_over(self, by: float) -> None:
+        """So many seconds have been leapt over, in its world too."""
+
+
+def leap_again_and_again(parts: Sequence[Calm]) -> None:
+    """Let all worlds of an environment skip over calm together, a whole number of periods of each at a time."""
+    env, pause = parts[0].world.env, max(part.rhythm.period or ANY_S for part in parts)
+
+    def leaps() -> Generator[Event, Any, None]:
+        while True:
+            yield env.timeout(pause)
+            if all(env.now - part.changed_at > part.calm_after and part.is_calm for part in parts):
+                by = leap_together([(part.world, part.rhythm) for part in parts])
+                if by:
+                    for part in parts:
+                        part.leap_over(by)
+
+    env.process(leaps())
 
 
 def common_period(periods: Collection[float]) -> float | None:
@@ -63,11 +105,12 @@ def leap_together(parts: Sequence[tuple[World, Rhythm]]) -> float:
     """
     if not all(world.is_calm for world, _ in parts):
         return 0.0
-    period = common_period([rhythm.period for _, rhythm in parts])
+    periods = [rhythm.period for _, rhythm in parts if rhythm.period is not None]
+    period = common_period(periods) if periods else ANY_S
     if period is None:
         return 0.0
     env = parts[0][0].env
-    late = sum(_late(world, rhythm) / rhythm.period for world, rhythm in parts)  # a second
+    late = sum(_late(world, rhythm) / (rhythm.period or 1.0) for world, rhythm in parts)  # a second
     longest = LATE_PER_LEAP / late if late > 0 else inf
     ahead = env.next_other(_moves) - env._now
     if not isfinite(ahead) or longest < PERIODS_MIN * period:
@@ -91,4 +134,4 @@ def _late(world: World, rhythm: Rhythm) -> float:
 
 def _moves(event: Event) -> bool:
     kind = event.__class__
-    return kind is Wire or kind is Packet or (kind is Timer and event.regular)  # type: ignore[attr-defined]
+    return kind is Wire or kind is Packet or (kind is Timer and event.leapt)  # type: ignore[attr-defined]

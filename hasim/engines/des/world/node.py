@@ -49,7 +49,8 @@ class Node:
     """A place by name: its verbs are what can be done to it, `process` is what runs there, if anything does.
 
     `regular_timers` keep a beat: one that is heard late (the disk was busy, the process paused) is due again on the
-    beat, as Go's ticker has it, and the world may leap over them. Any other timer counts from when it is set.
+    beat, as Go's ticker has it, and the world may leap over them. Any other timer counts from when it is set; with
+    `all_leapt` the world may leap over those too.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Node:
         network: Network,
         note: Note,
         regular_timers: frozenset[str],
+        all_leapt: bool,
         timers_wait_for_disk: bool,
     ) -> None:
         self.env = env
@@ -75,6 +77,7 @@ class Node:
         self.disk = disk
         self.note = note
         self.regular_timers = regular_timers
+        self.all_leapt = all_leapt
         self.timers_wait_for_disk = timers_wait_for_disk
         self.powered = True
         self.paused = False

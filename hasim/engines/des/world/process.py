@@ -55,6 +55,7 @@ class Process:
         self.refs: dict[str, Answerer] = {}  # what clients wait for
         self.timers: dict[str, Timer] = {}
         self._step = machine.step
+        self._skipped: Callable[[float], None] = getattr(machine, "skipped", _nothing)
         self._links = node.links
         self._own: deque[Event | Answer] = deque()  # what it hears from itself, and answers, in order
         self._drawn = 0  # how many at the head of these are numbers it asked for
@@ -176,7 +177,8 @@ class Process:
         timer = self.timers.get(setting.timer)
         if timer is None:
             name = setting.timer
-            timer = self.timers[name] = Timer(self.env, self, name, name in self.node.regular_timers)
+            regular = name in self.node.regular_timers
+            timer = self.timers[name] = Timer(self.env, self, name, regular, regular or self.node.all_leapt)
         low, high = setting.low, setting.high
         wait = low if low == high else low + (high - low) * self.node.chance(setting.timer)
         wait /= self.rate
@@ -380,13 +382,18 @@ class Process:
         self.offset, self.rate = offset, rate
 
     def shift(self, by: float) -> None:
-        """The world has leapt over so many seconds, with the regular timers."""
+        """The world has leapt over so many seconds, with the timers that may be."""
         for timer in self.timers.values():
-            if timer.regular:
+            if timer.leapt:
                 timer.due += by
                 timer.entry += by
+        self._skipped(by)
 
     @property
     def is_idle(self) -> bool:
         """Whether it waits for nothing but timers and messages."""
         return not self.syncing and self._frozen is None
+
+
+def _nothing(by: float) -> None:
+    """Most machines count ticks, and remember no times that a leap would make old."""

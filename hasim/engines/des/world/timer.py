@@ -22,10 +22,11 @@ class Timer(Recurring):
     timeout, not one a heartbeat. An entry that is no longer the timer's passes and does nothing.
     """
 
-    def __init__(self, env: LeapingEnvironment, process: Process, name: str, regular: bool) -> None:
+    def __init__(self, env: LeapingEnvironment, process: Process, name: str, regular: bool, leapt: bool) -> None:
         super().__init__(env, self._ring)
         self.name = name
         self.regular = regular
+        self.leapt = leapt
         self.fired = Fired(name)
         self.due = inf
         self.entry = inf

@@ -35,8 +35,9 @@ class World:
 
     `note(kind, subject, detail)` writes down a fact of this instant. Latencies are laws of one way: one for all
     (`latency`), and exceptions by pair of nodes or pair of zones (`latencies`). Bandwidths are bytes a second.
-    `regular` names the timers that keep a beat in all machines: they alone may be leapt over. With tcp, messages of
-    the classes in `apart` have a stream of their own.
+    `regular` names the timers that keep a beat in all machines: they alone may be leapt over, unless `all_leapt`, for
+    machines whose `skipped(by)` moves what they remember. With tcp, messages of the classes in `apart` have a stream of
+    their own.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class World:
         bandwidths: Mapping[Pair, float] | None = None,
         tcp: TcpTiming | None = None,
         regular: Iterable[str] = ("tick",),
+        all_leapt: bool = False,
         apart: Iterable[type] = (),
     ) -> None:
         if transport not in get_args(Transport):
@@ -63,6 +65,7 @@ class World:
         roads = Roads(latency, latencies or {}, bandwidth, bandwidths or {})
         self.network = Network(env, streams, transport, roads, tcp or TcpTiming(), frozenset(apart))
         self._regular = frozenset(regular)
+        self._all_leapt = all_leapt
 
     @property
     def transport(self) -> Transport:
@@ -97,6 +100,7 @@ class World:
             network=self.network,
             note=self.note,
             regular_timers=self._regular,
+            all_leapt=self._all_leapt,
             timers_wait_for_disk=timers_wait_for_disk,
         )
         self.network.join(node, list(self.nodes.values()))

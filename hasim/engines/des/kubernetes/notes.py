@@ -1,0 +1,53 @@
+"""What a change of an object is called in a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hasim.protocols.api import Change
+from hasim.protocols.reconcile.objects import Endpoints, Node, Pod
+from hasim.trace import Detail
+
+Told = tuple[str, str, Detail]
+
+
+def told(change: Change) -> Iterator[Told]:
+    """The facts of a change: kind, subject and detail of each."""
+    before, after = change
+    if isinstance(before, Pod) or isinstance(after, Pod):
+        yield from _of_pod(before, after)
+    elif isinstance(after, Node):
+        yield from _of_node(before, after)
+    elif isinstance(before, Node):
+        yield "node removed", before.name, ""
+    elif isinstance(after, Endpoints):
+        yield "endpoints", after.name, {"pods": len(after.pods)}
+
+
+def _of_pod(before: Pod | None, after: Pod | None) -> Iterator[Told]:
+    if after is None:
+        assert before is not None
+        yield "pod gone", before.name, {"node": before.node}
+        return
+    if before is None:
+        yield "pod created", after.name, ""
+        return
+    if before.node != after.node:
+        yield "pod bound", after.name, {"node": after.node}
+    if before.phase != after.phase and after.phase == "Failed":
+        yield "pod failed", after.name, {"why": after.reason}
+    if before.ready != after.ready:
+        yield ("pod ready" if after.ready else "pod unready"), after.name, {"node": after.node}
+    if before.deleted is None and after.deleted is not None:
+        yield "pod deleted", after.name, {"node": after.node}
+
+
+def _of_node(before: Node | None, after: Node) -> Iterator[Told]:
+    if before is None:
+        yield "node joined", after.name, {"zone": after.zone}
+        return
+    if before.ready != after.ready:
+        yield ("node ready" if after.ready == "True" else "node not ready"), after.name, ""
+    for taint in after.taints:
+        if taint.effect == "NoExecute" and before.tainted(taint.key, "NoExecute") is None:
+            yield "node tainted", after.name, {"taint": taint.key}

@@ -1,0 +1,84 @@
+"""The role of the leader in a part that elects by a lease: nobody leads until somebody has taken it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hasim.engines.des.leases.world import LeaseWorld
+from hasim.engines.des.played import PlayedRole
+from hasim.engines.des.reach import Reach
+from hasim.engines.des.world import LeapingEnvironment, Node, World
+from hasim.model.parts import Elected
+from hasim.model.system import Switch
+
+if TYPE_CHECKING:
+    from hasim.engines.des.live import LiveCluster
+
+
+class LeaseRole(PlayedRole):
+    """Members that stand run a candidate; what the part needs is its store.
+
+    Whether the store answers, keeps silent or refuses, `Reach` says. Without a `switch` nobody is elected, and all act.
+    """
+
+    def __init__(self, live: LiveCluster, part: str, switch: Switch | None) -> None:
+        super().__init__(live, part)
+        self.switch = switch
+        cluster = live.system.cluster
+        declared = cluster.parts[part]
+        assert isinstance(declared, Elected)
+        assert isinstance(live.env, LeapingEnvironment)
+        hard = [other for other, kind in cluster.needs(part).items() if kind == "hard"]
+        self.store = Reach(live, hard, self._store_turned)
+        self.leases = LeaseWorld(
+            live.env,
+            live.streams,
+            part,
+            self.members,
+            declared.lease,
+            live.note,
+            latency=declared.latency,
+            restarts={member: declared.restart.counting() for member in self.members},
+            duty=declared.duty,
+            zones=self.zones(),
+            turned=self.turned,
+        )
+
+    @property
+    def world(self) -> World:
+        return self.leases.world
+
+    @property
+    def calm(self) -> LeaseWorld:
+        return self.leases
+
+    def prepare(self) -> None:
+        self.leases.start()
+
+    def begin(self) -> None:
+        self.leases.begin()
+
+    def rise(self, node: Node) -> None:
+        self.leases.cancel_start(node.name)
+        node.start()
+
+    def fall(self, node: Node) -> None:
+        self.leases.cancel_start(node.name)
+        super().fall(node)
+
+    def settle(self) -> None:
+        self._settling = True
+        self.leases.set_contact(self.store.contact)
+        super().settle()
+
+    def _store_turned(self) -> None:
+        self.live.unsettled[self.part] = self
+
+    def lead(self) -> None:
+        """No failover is going on where nobody stands, or while somebody leads."""
+        live, switch = self.live, self.switch
+        if switch is None:
+            return
+        led = self.leases.led or not any(self.standing)
+        if live.gates.is_true(switch.led) != led:
+            live.turn(switch.led, led)

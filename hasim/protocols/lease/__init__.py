@@ -1,0 +1,1 @@
+"""Leases: of several candidates one acts, for as long as it renews."""
