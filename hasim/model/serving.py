@@ -81,6 +81,10 @@ class Serving(Declared):
         default=True, strict=True, description="Whether health checks fail while what the pool needs is down."
     )
     liveness: Probe | None = Field(default=None, description="A probe that kills and restarts a replica that fails it.")
+    startup: Probe | None = Field(
+        default=None,
+        description="A probe that must have passed once before the others begin; it kills as liveness does.",
+    )
     readiness: Probe | None = Field(
         default=None,
         description="A probe that decides what balancers with a `view_delay` see of a replica; left out: its own "
@@ -117,7 +121,10 @@ class Serving(Declared):
             raise ValueError("without an in_flight_limit nobody is refused; shedding_takes and retry_after do nothing")
         if self.liveness is None and self.restart != CrashLoopBackOff():
             raise ValueError("`restart` is of what `liveness` kills, and there is no such probe")
-        if self.liveness is not None and self.liveness.successes != 1:
-            said = f"got {self.liveness.successes}; Kubernetes allows 1 for liveness, and more for readiness only"
-            raise ModelError.of([at(("liveness", "successes"), said)])
+        if self.startup is not None and self.liveness is None:
+            raise ValueError("`startup` holds `liveness` back, and there is no such probe")
+        for field, probe in (("liveness", self.liveness), ("startup", self.startup)):
+            if probe is not None and probe.successes != 1:
+                said = f"got {probe.successes}; Kubernetes allows 1 for {field}, and more for readiness only"
+                raise ModelError.of([at((field, "successes"), said)])
         return self

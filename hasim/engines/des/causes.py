@@ -15,6 +15,10 @@ CUTS_SHOWN = 50
 """Cuts kept in a result, those with the largest share of the downtime."""
 
 
+LIVENESS = " (liveness)"
+"""What a variable is called that a liveness probe turns, after the name of the server."""
+
+
 class Causes:
     """For one service, how long each set of down variables was the state of things while it was down."""
 
@@ -42,8 +46,8 @@ class Causes:
 def blame(up: Expr, patterns: Mapping[Pattern, float], system: System, held: Mapping[int, str]) -> tuple[Blame, ...]:
     """Return the share of downtime, for each variable, when its return alone would have ended the outage.
 
-    That is its criticality; `share` is the same, made to add up to one over all variables. `held` names the
-    variables of scripted faults.
+    That is its criticality; `share` is the same, made to add up to one over all variables. `held` has
+    the names of the variables that scripted faults and liveness probes turn.
     """
     downtime = sum(patterns.values())
     state = [True] * system.variables
@@ -61,10 +65,10 @@ def blame(up: Expr, patterns: Mapping[Pattern, float], system: System, held: Map
     whole = sum(critical.values())
     return tuple(
         Blame(
-            unit=f"{held[variable]} (fault)" if variable in held else system.variable_name(variable),
+            unit=held[variable] if variable in held else system.variable_name(variable),
             share=lasted / whole,
             criticality=lasted / downtime,
-            kind="fault" if variable in held else system.variable_kind(variable),
+            kind=_kind(variable, system, held),
         )
         for variable, lasted in sorted(critical.items())
     )
@@ -82,6 +86,12 @@ def cuts(up: Expr, patterns: Mapping[Pattern, float], system: System, held: Mapp
     for cut in minimal_cuts(small).cuts:
         share = sum(lasted for pattern, lasted in patterns.items() if cut.issubset(pattern)) / downtime
         if share > 0:
-            names = tuple(held[v] + " (fault)" if v in held else system.variable_name(v) for v in sorted(cut))
+            names = tuple(held[v] if v in held else system.variable_name(v) for v in sorted(cut))
             found.append(Cut(names, share))
     return tuple(sorted(found, key=lambda cut: -cut.share)[:CUTS_SHOWN])
+
+
+def _kind(variable: int, system: System, held: Mapping[int, str]) -> str:
+    if variable not in held:
+        return system.variable_kind(variable)
+    return "liveness" if held[variable].endswith(LIVENESS) else "fault"

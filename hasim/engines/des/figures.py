@@ -74,7 +74,7 @@ def down_by_name(live: LiveCluster) -> dict[str, Intervals]:
                 found[f"{name}{mark}" if name in found else name] = live.history.down(node)
     for index, unit in enumerate(live.system.units):
         found[f"{unit.name} (itself)" if unit.name in found else unit.name] = live.history.down(index)
-    for window in live.system.windows[: len(live.system.windows) - len(live.held)]:
+    for window in live.system.windows[: len(live.system.windows) - len(live.held) - len(live.kills)]:
         found[f"{window.name} (planned)"] = live.history.down(window.variable)
     return found
 

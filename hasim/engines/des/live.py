@@ -44,7 +44,8 @@ PULSE_CHANGES = 1 << 15
 class LiveCluster:
     """A cluster at one instant of a run; everything is up at first.
 
-    `holds` gives the variable that scripted faults turn for each thing they may hold down. `pulse` is called
+    `holds` gives the variable that scripted faults turn for each thing they may hold down, and `kills` that of each
+    server that a liveness probe may kill. `pulse` is called
     now and then, for whoever wants to show how far the run is. With `protocols`, parts that declare one play it.
     """
 
@@ -56,6 +57,7 @@ class LiveCluster:
         holds: dict[str, int] | None = None,
         pulse: Callable[[], None] | None = None,
         protocols: bool = True,
+        kills: dict[str, int] | None = None,
     ) -> None:
         """Wire the gates, then everything that listens to them."""
         self.env = env
@@ -88,6 +90,7 @@ class LiveCluster:
         if protocols:
             self.roles += [LeaseRole(self, name, None) for name in _without_election(system)]
         self.held = holds or {}
+        self.kills = kills or {}
         declared = system.cluster.kubernetes
         self.kubernetes = KubernetesWorld(self, declared) if protocols and declared is not None else None
         self.requests: RequestPath | None = None  # the way of requests, where any are played

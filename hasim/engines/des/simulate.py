@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from hasim.engines.des.calendar import start_calendar
+from hasim.engines.des.causes import LIVENESS
 from hasim.engines.des.clocks import start_clocks
 from hasim.engines.des.etcd.role import settling_time as raft_settling
 from hasim.engines.des.figures import down_by_name, gaps_by_part, service_figures
@@ -31,7 +32,7 @@ from hasim.model.cluster import Cluster
 from hasim.model.demand import Load
 from hasim.model.failures import Maintenance
 from hasim.model.outlook import refuse_endless, refuse_slow_elections, refuse_workloads
-from hasim.model.parts import Elected, Quorum
+from hasim.model.parts import Elected, Pool, Quorum
 from hasim.model.scenario import Scenario
 from hasim.model.system import System, Window, compile_system
 from hasim.results.request_log import RequestLog
@@ -67,7 +68,8 @@ def simulate(
     it drew. Quorums that declare `raft` play it, message by message; without `protocols` their elections are drawn
     from the same law as in the other engines, which is faster. `level` is that of the intervals.
     Loads, of the model or the scenario, are played request by request (`Run.requests`), unless `requests` is false, or
-    `protocols` is, which leaves those of the model out too.
+    `protocols` is, which leaves those of the model out too. Liveness probes are played with the requests, and without
+    any load as well.
     `progress(done, total)`, in simulated seconds, is called now and then. Ctrl-C ends the history where it is, and
     what happened up to then is returned.
     """
@@ -77,7 +79,8 @@ def simulate(
     seed = seed_or_fresh(seed)
     _check(cluster, start, level, protocols, requests)
     loads = _loads(scenario, length, protocols) if requests else ()
-    system, holds = _with_holds(cluster) if faults else (compile_system(cluster), {})
+    probed = _probed(cluster) if protocols and requests else ()
+    system, holds, kills = _with_holds(cluster, bool(faults), probed)
     warm_up = _warm_up(system) if start == "steady" else 0.0
     refuse_endless(system, length + warm_up, EVENTS_MAX, "simulate")
     if not protocols:
@@ -90,18 +93,19 @@ def simulate(
         if progress is not None:
             progress(max(0.0, env.now), length)
 
-    live = LiveCluster(env, system, Streams(seed), holds, pulse, protocols)
+    live = LiveCluster(env, system, Streams(seed), holds, pulse, protocols, kills)
     played = {load.name: feeds_back(load, loads, system, bool(faults)) for load in loads}
     by_events = [load for load in loads if played[load.name] is not None]
     refuse_too_many(by_events, length, EVENTFUL_MAX, cluster.parts)
+    if by_events or probed:
+        live.requests = RequestPath(live, by_events, probed)
     if by_events:
-        live.requests = RequestPath(live, by_events)
         start_pulse(env, length, pulse)
     _find_leaders(live, settling, until=0.0 - warm_up)
-    windows = system.windows[: len(system.windows) - len(holds)]
+    windows = system.windows[: len(system.windows) - len(holds) - len(kills)]
     _start(live, windows, start == "steady")
     ports, stopped = _play(live, faults, length, pulse)
-    logs = [] if live.requests is None else [request_log(live.requests, env.now)]
+    logs = [request_log(live.requests, env.now)] if live.requests is not None and by_events else []
     interrupted = [f"interrupted after {human(env.now)} of {human(length)}"] if stopped else []
     feeds = [FeedForward(load, system, Streams(seed), env.now) for load in loads if played[load.name] is None]
     for feed in feeds:
@@ -168,15 +172,13 @@ def _run(
     requests: RequestLog | None,
 ) -> Run:
     cluster, end = live.system.cluster, live.env.now
-    held = {variable: name for name, variable in live.held.items()}
+    held = {variable: f"{name} (fault)" for name, variable in live.held.items()}
+    held.update({variable: f"{name}{LIVENESS}" for name, variable in live.kills.items()})
     services = service_figures(live, end, level, held)
     intervals = down_by_name(live)
     trace = live.history.trace()
     warnings = list(interrupted)
     warnings += [warning for warning in (port.warning() for port in ports) if warning]
-    kills = trace.counts.get("liveness kill", 0)
-    if kills:
-        warnings.append(f"{kills} kills by liveness probes: requests feel them, figures of time do not know of them")
     if trace.dropped:
         warnings.append(f"the trace has the first {len(trace)} facts; {trace.dropped} more are only counted")
     if ports:
@@ -214,17 +216,35 @@ def _start_faults(live: LiveCluster, faults: tuple[Fault, ...]) -> list[FaultPor
     return ports
 
 
-def _with_holds(cluster: Cluster) -> tuple[System, dict[str, int]]:
-    """The system with a variable for everything that a scripted fault may hold down.
+def _with_holds(
+    cluster: Cluster, faults: bool, probed: tuple[str, ...]
+) -> tuple[System, dict[str, int], dict[str, int]]:
+    """The system with a variable for everything that a scripted fault may hold down, and for every probed member.
 
-    To be held down is to be in a window that comes when the script says, so it is compiled as one: the last
-    windows of the system, one for each name, which no calendar turns.
+    To be held down is to be in a window that comes when the script says, or while a liveness probe has killed a server,
+    so it is compiled as one: the last windows of the system, one for each name, which no calendar turns.
     """
-    names = cluster.names()
-    plans = {f"held: {name}": Maintenance(on=(name,), every="2y", lasting="1y") for name in names}
+    names = cluster.names() if faults else []
+    members = [member for part in probed for member in cluster.members()[part]]
+    kinds = [*(f"held: {name}" for name in names), *(f"killed: {name}" for name in members)]
+    plans = {
+        kind: Maintenance(on=(name,), every="2y", lasting="1y")
+        for kind, name in zip(kinds, [*names, *members], strict=True)
+    }
     system = compile_system(cluster.model_copy(update={"maintenance": {**cluster.maintenance, **plans}}))
-    first = system.variables - len(names)
-    return system, {name: first + i for i, name in enumerate(names)}
+    first = system.variables - len(plans)
+    variables = range(first, system.variables)
+    return system, dict(zip(names, variables, strict=False)), dict(zip(members, variables[len(names) :], strict=True))
+
+
+def _probed(cluster: Cluster) -> tuple[str, ...]:
+    """The pools whose servers a liveness probe may kill."""
+    parts = cluster.parts.items()
+    return tuple(
+        name
+        for name, part in parts
+        if isinstance(part, Pool) and part.serving is not None and part.serving.liveness is not None
+    )
 
 
 def _settling_time(system: System) -> float:

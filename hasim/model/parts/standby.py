@@ -40,7 +40,7 @@ class Standby(Part):
 
     @model_validator(mode="after")
     def _rate_when_warm(self) -> Self:
-        for probe in ("liveness", "readiness"):
+        for probe in ("liveness", "startup", "readiness"):
             if self.serving is not None and getattr(self.serving, probe) is not None:
                 raise ValueError(f"`serving.{probe}` is for single servers; a pair fails over instead, so leave it out")
         if self.sync is not None and self.serving is None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING
 
 from hasim.engines.des.requests.replica import Replica
 from hasim.engines.des.requests.ticking import Ticking
 from hasim.engines.des.world.alarm import Alarm
-from hasim.machine import Announce, Proposed, Received, Started
-from hasim.protocols.health import ContainerDied, ContainerStarted, Ping, Pong, Probe, ProbeWorker
+from hasim.machine import Announce, Proposed, Received, Started, Stopping
+from hasim.protocols.health import ContainerDied, ContainerStarted, Ping, Pong, ProbeWorker
 from hasim.streams import Streams, uniforms
 
 if TYPE_CHECKING:
@@ -27,33 +28,75 @@ class Kubelet:
     deleted out of the endpoints itself. One that liveness kills is not being deleted.
     """
 
-    def __init__(self, env: LeapingEnvironment, liveness: Probe | None, replica: Replica, streams: Streams) -> None:
-        """Probe for liveness, if so, and for readiness, if the replica's serving says so."""
+    def __init__(self, env: LeapingEnvironment, replica: Replica, streams: Streams, quiet: bool = False) -> None:
+        """Probe as the replica's serving says.
+
+        A `quiet` one sleeps while all is well: a probe that passes changes nothing, and when something goes wrong the
+        next one is due at any moment of its period.
+        """
         self._env = env
         self._replica = replica
-        self._restarts = replica.serving.restart.counting()
+        self.killed: Callable[[bool], None] = _nobody  # told when a kill has ended the process, and when it runs again
+        serving = replica.serving
+        self._restarts = serving.restart.counting()
         self._killing = False
         self._began = 0.0
         chance = uniforms(streams[f"{replica.name}/probe"])
-        self._prober = ProbeWorker(replica.name, liveness=liveness, readiness=replica.serving.readiness)
+        self._prober = ProbeWorker(
+            replica.name, liveness=serving.liveness, readiness=serving.readiness, startup=serving.startup
+        )
         self._ticking = Ticking(env, self._prober, chance, self._ping, self._say)
         self._runs = replica.running
-        if replica.serving.readiness is not None:
+        self._quiet = quiet
+        self._asleep = False
+        if serving.readiness is not None:
             replica.probed_ready = True  # as balancers take it, until `start` knows better
         replica.watchers.append(self._look)
 
     def start(self) -> None:
         """Begin to probe a container that has run for long and is known for what it is, or is known to be gone."""
+        self._begin()
+        if self._quiet and self._well:
+            self._sleep()
+        self._judge()
+
+    def _begin(self) -> None:
         replica, prober = self._replica, self._prober
         self._ticking.hear(Started())
         if not replica.running:
             self._ticking.hear(Proposed(ContainerDied()))
-        else:
-            prober.since = -inf
-            if "readiness" in prober.workers and replica.ready and not prober.ready:
-                worker = prober.workers["readiness"]
-                worker.passed = worker.last = prober.ready = True
-        self._judge()
+            return
+        prober.since = -inf
+        for worker in prober.workers.values():
+            if worker.kind == "startup" or (worker.kind == "readiness" and replica.ready):
+                worker.passed = worker.last = True
+        if "readiness" in prober.workers and replica.ready:
+            prober.ready = True
+
+    @property
+    def _well(self) -> bool:
+        """Whether every probe would pass."""
+        replica = self._replica
+        return replica.running and not replica.frozen and not replica.leaving and replica.ready
+
+    def _sleep(self) -> None:
+        self._asleep = True
+        self._ticking.hear(Stopping())
+
+    def _wake(self) -> None:
+        """Something is wrong: probes are due again, each at a moment of its period that knows nothing of that."""
+        self._asleep = False
+        prober = self._prober
+        self._ticking.hear(Started())
+        prober.since = -inf
+        for worker in prober.workers.values():
+            worker.passed = worker.last = True
+        prober.ready = True
+
+    @property
+    def _settled(self) -> bool:
+        """Whether every probe has passed and believes it."""
+        return all(worker.passed and worker.last and not worker.pending for worker in self._prober.workers.values())
 
     def _ping(self, ping: Ping) -> None:
         replica = self._replica
@@ -67,6 +110,8 @@ class Kubelet:
         else:
             well, why = lives and (replica.needs_up or not replica.serving.checks_needs), "not live"
         self._ticking.hear(Received(replica.name, Pong(ping.n, well, "" if well else why)))
+        if self._quiet and not self._asleep and self._well and self._settled:
+            self._sleep()
 
     def _say(self, said: Announce) -> None:
         if said.kind == "unhealthy":
@@ -91,19 +136,24 @@ class Kubelet:
     def _look(self) -> None:
         """See whether the process has gone, or has come back."""
         replica, now = self._replica, self._env._now
+        if self._asleep and not self._well:
+            self._wake()
         if replica.running == self._runs:
             self._judge()
             return
         self._runs = replica.running
         if replica.running:
             self._began = now
+            self.killed(False)
             self._ticking.hear(Proposed(ContainerStarted()))
             return
         self._ticking.hear(Proposed(ContainerDied()))
         if self._killing:
             self._killing = False
+            self.killed(True)
             delay = self._restarts.delay(self._began, now)
             if delay < inf:
+                replica.note("back-off", replica.name, {"waits": delay})
                 Alarm(self._env, now + delay, self._restart)
             else:
                 replica.note("restart given up", replica.name, {})
@@ -111,3 +161,7 @@ class Kubelet:
     def _restart(self) -> None:
         if self._replica.standing:
             self._replica.start()
+
+
+def _nobody(down: bool) -> None:
+    """Nobody counts the time of kills."""

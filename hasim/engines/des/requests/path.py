@@ -31,7 +31,7 @@ from hasim.model.demand import Load
 from hasim.model.demand.route import route_of
 from hasim.model.parts import Balancer, Part, Pool, Standby
 from hasim.model.placement import place
-from hasim.model.structure import Expr, Var, all_of, any_of
+from hasim.model.structure import Expr, Var, all_of, any_of, substitute
 
 if TYPE_CHECKING:
     from hasim.engines.des.live import LiveCluster
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 class RequestPath:
     """Everything that requests meet, and the verbs of faults that act on it."""
 
-    def __init__(self, live: LiveCluster, loads: Sequence[Load]) -> None:
-        """Build the way of each load; nothing is asked before `start`."""
+    def __init__(self, live: LiveCluster, loads: Sequence[Load], probed: Sequence[str] = ()) -> None:
+        """Build the way of each load, and these pools, whose servers are probed; nothing is asked before `start`."""
         assert isinstance(live.env, LeapingEnvironment)
         self.live = live
         self.env = live.env
@@ -59,6 +59,9 @@ class RequestPath:
         self._pairs: dict[str, set[str]] = {}  # members of each pair, and what they stand in
         self._instances_within: dict[str, set[str]] = {}  # the same of each balancer
         self._around: dict[str, set[str]] = {}  # what each replica and balancer is called, and stands in
+        self._quiet = not loads
+        for name in probed:
+            self._pool(name)
         for load in loads:
             route = route_of(load, self.cluster.parts)
             replicas = self._pool(route.pool)
@@ -116,7 +119,9 @@ class RequestPath:
         assert pool.serving is not None
         for replica, host in zip(self.pools[name], hosts, strict=True):
             self._surround(replica.name, (name,), (host,))
-            node = live.gates.add(all_of([standing[replica.name], live.system.open[name]]))
+            stands = all_of([standing[replica.name], live.system.open[name]])
+            killed = live.kills.get(replica.name)  # for the figures of time; the process itself knows how it is
+            node = live.gates.add(stands if killed is None else substitute(stands, {killed: True}))
             host_node = None if host is None else live.gates.add(standing[host])
             if host_node is not None:
                 self._hosts[replica.name] = host_node
@@ -125,7 +130,15 @@ class RequestPath:
                 live.listen(host_node, partial(self._host_turned, replica))
             self._watch_needs(name, replica, host)
             if pool.serving.liveness is not None or pool.serving.readiness is not None:
-                self._kubelets.append(Kubelet(self.env, pool.serving.liveness, replica, live.streams))
+                kubelet = Kubelet(self.env, replica, live.streams, self._quiet)
+                self._kubelets.append(kubelet)
+                if killed is not None:
+                    kubelet.killed = partial(self._killed, killed)
+
+    def _killed(self, variable: int, down: bool) -> None:
+        """A liveness probe has ended a process, or it is there again."""
+        if self.live.is_up(variable) == down:
+            self.live.turn(variable, not down)
 
     def _grounds(self, name: str, part: Part) -> tuple[int, set[str]]:
         """The node that is true while all hosts of a part's members stand, and what these members are and stand in."""

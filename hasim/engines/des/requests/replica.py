@@ -247,6 +247,7 @@ class Replica:
                 if job not in self._blocked:
                     self._left[job] = job.finish - now
                     job.finish = inf
+            self._tell()
         return self._process
 
     def thaw(self, process: int) -> None:
