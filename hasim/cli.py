@@ -238,7 +238,8 @@ def schema() -> None:
 @app.command()
 def validate(
     what: Annotated[
-        Literal["raft", "balancers"], typer.Argument(help="What to hold against real systems and the literature.")
+        Literal["raft", "balancers", "leases"],
+        typer.Argument(help="What to hold against real systems and the literature."),
     ],
     quick: Annotated[bool, typer.Option("--quick", help="An eighth of the trials, in about a minute.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of chance.", min=0)] = 1,
@@ -249,16 +250,21 @@ def validate(
     from hasim.validation import raft_report
     from hasim.validation.balancers import page as balancers_page
     from hasim.validation.balancers import report as balancers_report
+    from hasim.validation.leases import page as leases_page
+    from hasim.validation.leases import report as leases_report
 
     folder = None if out is None else raft_report.folder_of(out)
-    report: raft_report.RaftReport | balancers_report.BalancersReport
+    report: raft_report.RaftReport | balancers_report.BalancersReport | leases_report.LeasesReport
     with _progress(f"validate {what}") as progress:
         if what == "raft":
             report = raft_report.validate_raft(quick, seed, progress)
             shown = raft_report.table(report)
-        else:
+        elif what == "balancers":
             report = balancers_report.validate_balancers(quick, seed, progress)
             shown = balancers_page.table(report)
+        else:
+            report = leases_report.validate_leases(quick, seed, progress)
+            shown = leases_page.table(report)
     written = [] if folder is None else report.write(folder)
     if as_json:
         _print_json(report.to_json())

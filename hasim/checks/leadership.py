@@ -31,9 +31,10 @@ class Reign:
     asleep: tuple[tuple[float, float], ...] = ()
 
     def awake_within(self, start: float, end: float) -> float:
-        """How much of a stretch of time within the reign it was awake, in seconds."""
+        """How much of a stretch of time it reigned awake, in seconds."""
+        start, end = max(start, self.start), min(end, self.end)
         slept = sum(max(0.0, min(end, until) - max(start, since)) for since, until in self.asleep)
-        return max(0.0, min(end, self.end) - max(start, self.start)) - slept
+        return max(0.0, end - start - slept)
 
 
 @dataclass(frozen=True, slots=True)

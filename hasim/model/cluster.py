@@ -13,8 +13,9 @@ from hasim.faults import Fault
 from hasim.model.demand import Load
 from hasim.model.demand.route import NoRoute, route_of
 from hasim.model.failures import Burst, Crew, Failure, Failures, Maintenance, Spares
+from hasim.model.healing import NODES, Healing
 from hasim.model.kubernetes import Kubernetes
-from hasim.model.parts import AnyPart, Balancer, Elected, Standby, Workload
+from hasim.model.parts import AnyPart, Balancer, Elected, Pool, Standby, Workload
 from hasim.model.placement import Misplaced, member_names, place
 from hasim.model.scenario import Scenario
 from hasim.model.service import Service
@@ -50,6 +51,9 @@ class Cluster(Declared):
     kubernetes: Kubernetes | None = Field(
         default=None, description="Who looks after the pods of `workload` parts, and where they run."
     )
+    remedies: dict[str, Healing] = Field(
+        default={}, description="Self-healing, by name: what is looked for, and what is done about it."
+    )
     services: dict[str, Service] = Field(
         min_length=1, description="What users see, by name; the first is the main one."
     )
@@ -71,7 +75,7 @@ class Cluster(Declared):
         slo = {"slo": data["slo"]} if data.get("slo") is not None else {}
         return {**rest, "services": {SERVICE: {"up": data["up"], **slo}}}
 
-    @field_validator("parts", "services", "failures", "crews", "spares", "bursts", "maintenance", "loads")
+    @field_validator("parts", "services", "failures", "crews", "spares", "bursts", "maintenance", "remedies", "loads")
     @classmethod
     def _names_read_well(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name in value:
@@ -125,6 +129,8 @@ class Cluster(Declared):
             ):
                 notes.append(f"{name} fails over in no time: no failover is declared for it")
             notes += [f"{name}: {note}" for note in part.assumptions()]
+        for target, failures in self.failures.items():
+            notes += [f"{target}: {note}" for failure in failures for note in failure.assumptions()]
         return notes
 
     # Ways to make another one from this one.
@@ -180,6 +186,7 @@ def _check(cluster: Cluster) -> Iterator[Problem]:
     yield from _check_services(cluster)
     yield from _check_loads(cluster)
     yield from _check_kubernetes(cluster)
+    yield from _check_remedies(cluster)
 
 
 def _check_names(cluster: Cluster) -> Iterator[Problem]:
@@ -386,6 +393,22 @@ def _check_kubernetes(cluster: Cluster) -> Iterator[Problem]:
             continue
         if sorted(where, key=str) != sorted(nodes):
             yield at((*loc, field), "takes one member on every node; say `on` with the same hosts")
+
+
+def _check_remedies(cluster: Cluster) -> Iterator[Problem]:
+    for name, healing in cluster.remedies.items():
+        loc, part = ("remedies", name, "of"), cluster.parts.get(healing.of)
+        symptom = healing.remedy.symptom
+        if symptom == "node not ready":
+            if healing.of != NODES or cluster.kubernetes is None:
+                yield at(loc, f"got {healing.of!r}; {symptom!r} is of {NODES!r}, those of `kubernetes`")
+        elif part is None:
+            yield at(loc, f"nothing is called {healing.of!r}{nearest(healing.of, cluster.parts)}; name a part")
+        elif symptom == "disk full":
+            if getattr(part, "raft", None) is None:
+                yield at(loc, f"{healing.of} has no disks that are played; {symptom!r} is of a quorum with `raft`")
+        elif not isinstance(part, Pool) or part.serving is None:
+            yield at(loc, f"{healing.of} is no pool with `serving`, of which {symptom!r} is a symptom")
 
 
 def _listed(names: Mapping[str, Any]) -> str:

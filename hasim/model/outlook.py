@@ -63,8 +63,11 @@ def refuse_slow_elections(system: System, engine: str, instead: str = "use ha.si
             )
 
 
-def refuse_workloads(cluster: Cluster, engine: str, instead: str = "use ha.simulate") -> None:
-    """Raise CannotModel if a part's pods move between hosts, which only the protocols know."""
+def refuse_what_is_played(cluster: Cluster, engine: str, instead: str = "use ha.simulate") -> None:
+    """Raise CannotModel if a part's pods move between hosts, or something heals, which only `simulate` plays."""
+    for name in cluster.remedies:
+        why = "what it treats, and when, depends on loads and faults that are played"
+        raise CannotModel(f"remedies.{name}", why, instead, engine)
     for name, part in cluster.parts.items():
         if part.FLOATING:
             why = "where its pods are, and whether they serve, depends on what controllers did before"

@@ -9,8 +9,7 @@ from pydantic import Field, model_validator
 from hasim.declared import Declared, at
 from hasim.errors import ModelError
 from hasim.model.laws import LawField
-from hasim.protocols.health import AnyRestart as AnyRestart  # noqa: PLC0414 (parts take it from here)
-from hasim.protocols.health import CrashLoopBackOff, Probe
+from hasim.protocols.health import AnyRestart, CrashLoopBackOff, Probe
 from hasim.units import Count, Seconds, Share
 
 

@@ -339,7 +339,7 @@ class _Assembly:
         assert part.switch is not None
         members = tuple(standing[member] for member in self.cluster.members()[name])
         by_protocol = any(getattr(part, protocol, None) is not None for protocol in ("raft", "vrrp", "lease"))
-        return Switch(name, led, members, part.enough, part.switch, part.RESUMES, part.regains_at_once, by_protocol)
+        return Switch(name, led, members, part.enough, part.switch, part.resumes, part.regains_at_once, by_protocol)
 
 
 def _switches(part: Part) -> bool:
@@ -361,8 +361,8 @@ def _unit(
 ) -> SystemUnit:
     life = failure.mtbf if share == 1 else failure.mtbf.scaled(1 / share)
     return SystemUnit(
-        name, kind, site, life, failure.detect, failure.restart, failure.mttr, failure.crew, failure.spares,
-        failure.priority, member, idle_part, idle_rate,
+        name, kind, site, life, *failure.way_back, failure.crew, failure.spares, failure.priority, member, idle_part,
+        idle_rate,
     )  # fmt: skip
 
 

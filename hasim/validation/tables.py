@@ -11,6 +11,7 @@ from hasim.validation.verdicts import Row
 if TYPE_CHECKING:
     from rich.table import Table
 
+HEADS: Final = ("| quantity | measured | hasim | verdict | rule |", "|---|---|---|---|---|")
 STYLES: Final = {"agrees": "green", "differs": "bold red", "shape only": "dim"}
 
 
@@ -39,7 +40,7 @@ def markdown(rows: Sequence[Row]) -> list[str]:
     """All rows as lines of Markdown."""
     lines: list[str] = []
     for experiment, group in _by_experiment(rows):
-        lines += ["", f"### {experiment}", "", "| quantity | measured | hasim | verdict | rule |", "|---|---|---|---|---|"]
+        lines += ["", f"### {experiment}", "", *HEADS]
         for row in group:
             verdict = "**differs**" if row.verdict == "differs" else row.verdict
             lines.append(f"| {row.quantity} | {row.theirs} | {row.ours} | {verdict} | {row.how} |")

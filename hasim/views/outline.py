@@ -14,8 +14,10 @@ from rich.tree import Tree
 from hasim.model.cluster import Cluster
 from hasim.model.demand import Arrivals, Poisson
 from hasim.model.failures import Failover, Failure
-from hasim.model.parts import Part
+from hasim.model.parts import Elected, Part, Workload
 from hasim.model.presets import preset
+from hasim.protocols.lease.settings import Duty
+from hasim.protocols.reconcile.remedy import Remedy
 from hasim.units import duration_text, human, share_text
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 _COMMENT = re.compile(r"^\s*#\s?(.*)$")
 NOT_SAID = "not said in the file"
+LIMITS = ("at_once", "spacing", "per_hour", "stop_above")
 _TRAILING = re.compile(r"\s#\s(.*)$")
 
 
@@ -115,6 +118,17 @@ def _parameters(cluster: Cluster) -> Iterator[tuple[tuple[str | int, ...], str, 
             )
             yield ("parts", name, field), _failover(part.switch), ""
         yield from _requests(name, part)
+        if isinstance(part, Workload):
+            yield ("parts", name, "start"), f"a pod starts in {part.start.text()}", ""
+            if part.crash is not None:
+                yield ("parts", name, "crash"), f"a container crashes after {part.crash.text()}", ""
+        if isinstance(part, Elected) and part.duty is not None:
+            yield ("parts", name, "duty"), _duty(part.duty), ""
+    if cluster.kubernetes is not None and cluster.kubernetes.provisioning is not None:
+        yield ("kubernetes", "provisioning"), f"a machine comes in {cluster.kubernetes.provisioning.text()}", ""
+    for name, healing in cluster.remedies.items():
+        yield ("remedies", name, "remedy"), _remedy(healing.remedy), ""
+        yield ("remedies", name, "takes"), f"a treatment takes {healing.takes.text()}", ""
     for name, load in cluster.loads.items():
         field = "rate" if load.rate is not None else "users"
         said = f"{load.users} users" if load.rate is None else _arrivals(load.rate)
@@ -132,6 +146,17 @@ def _requests(name: str, part: Part) -> Iterator[tuple[tuple[str | int, ...], st
         yield ("parts", name, "check"), said, ""
 
 
+def _duty(duty: Duty) -> str:
+    fence = "no fence" if duty.fence == "none" else f"fenced by {duty.fence}"
+    return f"an item every {duration_text(duty.every)}, {fence}"
+
+
+def _remedy(remedy: Remedy) -> str:
+    limits = [f"{name} {getattr(remedy, name)}" for name in LIMITS if getattr(remedy, name) is not None]
+    seen = f"{remedy.symptom} for {duration_text(remedy.after)}, looked for every {duration_text(remedy.check)}"
+    return f"{remedy.action} what is {seen}; {', '.join(limits) or 'no limits'}"
+
+
 def _arrivals(rate: Arrivals) -> str:
     if isinstance(rate, Poisson):
         return f"{rate.rate:g} requests a second"
@@ -143,6 +168,8 @@ def _failure(failure: Failure) -> str:
     said = [f"up {failure.mtbf.text()}", f"repair {failure.mttr.text()}"]
     if failure.detect is not None:
         said.insert(1, f"detected after {failure.detect.text()}")
+    if failure.supervisor is not None:
+        said.append(f"supervised by {failure.supervisor.kind}")
     if failure.restart is not None:
         said.append(f"restart {failure.restart.takes.text()}, works in {share_text(failure.restart.works)}")
     said += [f"{word} {name}" for word, name in (("crew", failure.crew), ("spares", failure.spares)) if name]

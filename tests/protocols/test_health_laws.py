@@ -17,17 +17,32 @@ from scipy import stats
 from ticking import Target, Ticking
 
 from hasim.errors import ModelError
-from hasim.protocols.health import Check, HealthCheck, Probe
+from hasim.protocols.health import (
+    Check,
+    HealthCheck,
+    Monit,
+    MonitLoop,
+    Probe,
+    ProcessAlive,
+    ProcessEnded,
+    ProcessReady,
+    SystemdRestart,
+    SystemdService,
+    SystemdUnit,
+    kubeadm_probes,
+)
 from hasim.protocols.health.laws import (
     Delay,
     Fault,
     checks_to_ejection,
     ejection,
+    polled,
     readmission,
     readmission_at,
     ready_again,
     takeover,
     unhealthy,
+    watchdog,
 )
 from hasim.protocols.vrrp import Vrrp
 from hasim.units import s
@@ -211,3 +226,67 @@ def test_a_law_without_a_closed_form_is_refused() -> None:
         ready_again(Probe(timeout=s(15), successes=2), "hung")
     with pytest.raises(ModelError, match="q: got 0"):
         checks_to_ejection(Check(), 0.0)
+
+
+# -------------------------------------------------------------------------------------------- supervisors
+
+
+@pytest.mark.parametrize("fault", ["refused", "hung"])
+@pytest.mark.parametrize("monit", [Monit(), Monit(cycle=s(10), failures=3, timeout=s(2))], ids=["defaults", "slower"])
+def test_monit_takes_as_long_as_the_law_says(monit: Monit, fault: Fault) -> None:
+    ticking = Ticking(11)
+    ticking.targets["a"] = target = Target()
+    ticking.boot("monit", MonitLoop(monit, ["a"]))
+    found = []
+    for _ in range(TRIALS):
+        ticking.run(ticking.now + monit.cycle * (3 + ticking.rng.random()))  # well again, and in any phase
+        began = ticking.now
+        target.mood = fault
+        found.append(ticking.run_to("restart", began + 1e3) - began)
+        target.mood = "well"
+    judge(np.array(found), polled(monit, fault))
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_watchdog_takes_as_long_as_the_law_says(deaf: bool) -> None:
+    service = SystemdService(restart=SystemdRestart.kubelet(), watchdog=s(6), stop_timeout=s(20))
+    ticking = Ticking(13)
+    ticking.boot("systemd", SystemdUnit(service, "app"))
+    found = []
+    for _ in range(1000):
+        ticking.propose("systemd", ProcessReady())
+        for _ in range(3):
+            ticking.run(ticking.now + 3.0)
+            ticking.propose("systemd", ProcessAlive())
+        ticking.run(ticking.now + 3.0 * ticking.rng.random())
+        began = ticking.now  # it hangs, and says nothing any more
+        killed = ticking.run_to("signal", began + 1e3)
+        found.append((ticking.run_to("signal", began + 1e3) if deaf else killed) - began)
+        ticking.propose("systemd", ProcessEnded("signal"))
+        ticking.run_to("start", ticking.now + 1e3)
+    judge(np.array(found), watchdog(service, deaf))
+
+
+def test_detection_by_supervisors_has_the_published_bounds() -> None:
+    assert (polled(Monit(), "refused").low, polled(Monit(), "refused").high) == (0, 30)
+    assert polled(Monit(cycle=s(120), failures=3), "refused").mean == 300
+    assert (polled(Monit(failures=2), "hung").low, polled(Monit(failures=2), "hung").high) == (40, 70)
+    service = SystemdService(watchdog=s(30))
+    assert (watchdog(service).low, watchdog(service).high) == (15, 30)
+    assert watchdog(service, deaf=True).mean == 22.5 + 90
+
+
+def test_a_watchdog_that_is_not_there_or_never_kills_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"watchdog: is left out"):
+        watchdog(SystemdService())
+    with pytest.raises(ModelError, match=r"stop_timeout: got 0s"):
+        watchdog(SystemdService(watchdog=s(30), stop_timeout=s(0)), deaf=True)
+
+
+def test_kubeadms_liveness_kills_what_fails_after_70_to_80_seconds_and_what_hangs_after_two_minutes() -> None:
+    """Probes of a hung one follow one another, since their timeout of 15 s is longer than their period of 10 s."""
+    liveness = kubeadm_probes("kube-apiserver").liveness
+    assert liveness is not None
+    refused, hung = unhealthy(liveness, "refused"), unhealthy(liveness, "hung")
+    assert (refused.low, refused.high) == (70, 80)
+    assert (hung.low, hung.high) == (120, 130)

@@ -15,8 +15,8 @@ CUTS_SHOWN = 50
 """Cuts kept in a result, those with the largest share of the downtime."""
 
 
-LIVENESS = " (liveness)"
-"""What a variable is called that a liveness probe turns, after the name of the server."""
+KILLED = " (killed)"
+"""What a variable is called that a liveness probe or a remedy turns, after the name of the server."""
 
 
 class Causes:
@@ -47,7 +47,7 @@ def blame(up: Expr, patterns: Mapping[Pattern, float], system: System, held: Map
     """Return the share of downtime, for each variable, when its return alone would have ended the outage.
 
     That is its criticality; `share` is the same, made to add up to one over all variables. `held` has
-    the names of the variables that scripted faults and liveness probes turn.
+    the names of the variables that scripted faults, probes and remedies turn.
     """
     downtime = sum(patterns.values())
     state = [True] * system.variables
@@ -94,4 +94,4 @@ def cuts(up: Expr, patterns: Mapping[Pattern, float], system: System, held: Mapp
 def _kind(variable: int, system: System, held: Mapping[int, str]) -> str:
     if variable not in held:
         return system.variable_kind(variable)
-    return "liveness" if held[variable].endswith(LIVENESS) else "fault"
+    return "kill" if held[variable].endswith(KILLED) else "fault"

@@ -45,7 +45,7 @@ class LiveCluster:
     """A cluster at one instant of a run; everything is up at first.
 
     `holds` gives the variable that scripted faults turn for each thing they may hold down, and `kills` that of each
-    server that a liveness probe may kill. `pulse` is called
+    server that a probe or a remedy may kill. `pulse` is called
     now and then, for whoever wants to show how far the run is. With `protocols`, parts that declare one play it.
     """
 
@@ -286,7 +286,10 @@ class LiveCluster:
 
 def _without_election(system: System) -> list[str]:
     """The parts whose members all act at once, and have something to do."""
-    parts = system.cluster.parts.items()
+    cluster = system.cluster
+    busy = [] if cluster.kubernetes is None else [cluster.kubernetes.controllers, cluster.kubernetes.scheduler]
     return [
-        name for name, part in parts if isinstance(part, Elected) and not part.leader_elect and part.duty is not None
+        name
+        for name, part in cluster.parts.items()
+        if isinstance(part, Elected) and not part.leader_elect and (part.duty is not None or name in busy)
     ]

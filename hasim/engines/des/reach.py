@@ -19,24 +19,48 @@ class Reach:
     """The contact of some parts together, which all are needed; `turned()` is called when it may have changed.
 
     While all are up, they answer. While a quorum among what they need is down, requests wait, as they do in an API
-    server whose etcd has no leader; while anything else is, they are refused.
+    server whose etcd has no leader; while anything else is, or no server stands to wait in, they are refused.
     """
 
     def __init__(self, live: LiveCluster, parts: Collection[str], turned: Callable[[], None]) -> None:
         cluster = live.system.cluster
         self._is_true = live.gates.is_true
-        self._parts = [live.nodes["part", part] for part in parts]
+        self._paths = cluster.topology.paths()
+        self._parts = {part: live.nodes["part", part] for part in parts}
+        self._placed = {part: _placed(cluster, part) for part in parts}
+        self._servers = [[live.nodes["standing", member] for member in self._placed[part]] for part in parts]
         quorums = [name for name in _below(cluster, parts) if isinstance(cluster.parts[name], Quorum)]
         self._quorums = [live.nodes["part", name] for name in quorums]
-        for node in dict.fromkeys([*self._parts, *self._quorums]):
+        servers = [node for nodes in self._servers for node in nodes]
+        for node in dict.fromkeys([*self._parts.values(), *self._quorums, *servers]):
             live.listen(node, lambda up: turned())
 
     @property
     def contact(self) -> Contact:
         """What a request meets now."""
-        if all(self._is_true(node) for node in self._parts):
+        if all(map(self._is_true, self._parts.values())):
             return "open"
-        return "refused" if all(self._is_true(node) for node in self._quorums) else "silent"
+        if any(not any(map(self._is_true, nodes)) for nodes in self._servers):
+            return "refused"
+        return "refused" if all(map(self._is_true, self._quorums)) else "silent"
+
+    def stands_in(self, names: Collection[str]) -> bool:
+        """Whether what answers stands there, for faults of the network: one of the parts, or more than half of it."""
+        return any(part in names or self._most(part, names) for part in self._parts)
+
+    def _most(self, part: str, names: Collection[str]) -> bool:
+        placed = self._placed[part]
+        inside = sum(
+            member in names or any(place in names for place in self._paths.get(host or "", ()))
+            for member, host in placed.items()
+        )
+        return 2 * inside > len(placed)
+
+
+def _placed(cluster: Cluster, part: str) -> dict[str, str | None]:
+    """The members of a part, and their hosts."""
+    hosts = cluster.placement()
+    return {member: hosts[member] for member in cluster.members()[part]}
 
 
 def _below(cluster: Cluster, parts: Collection[str]) -> list[str]:

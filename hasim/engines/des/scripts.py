@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from typing import TYPE_CHECKING, NoReturn
 
 from hasim.engines.des.clocks import Steps
-from hasim.engines.des.kubernetes.world import KubernetesWorld
+from hasim.engines.des.kubernetes.world import API, KubernetesWorld
+from hasim.engines.des.leases.role import LeaseRole
 from hasim.engines.des.requests.path import RequestPath
 from hasim.engines.des.world import Playing, Touch, World
 from hasim.errors import CannotModel
@@ -41,6 +42,9 @@ class FaultPort:
     @contextmanager
     def held_down(self, target: str, why: str) -> Iterator[None]:
         """Keep a unit, host, domain, member or part down for as long as the context lasts."""
+        if self._is_store(target):
+            yield  # it stands or falls with the part that it is of
+            return
         hold = self.live.hold(target)
         self._begin({"why": why}, "what it held down was down already")
         hold.close_on(self)
@@ -157,12 +161,22 @@ class FaultPort:
     def _where(self, node: str) -> World | RequestPath | KubernetesWorld:
         """What has a node of that name."""
         kubernetes = self.live.kubernetes
-        if kubernetes is not None and node in kubernetes.kubelets:
+        if kubernetes is not None and kubernetes.has(node):
             return kubernetes
         return self._world(node) if self._is_member(node) else self._path(node)
 
     def _is_member(self, node: str) -> bool:
         return any(node in role.world.nodes for role in self.live.played)
+
+    def _is_server(self, node: str) -> bool:
+        kubernetes = self.live.kubernetes
+        return not self._is_member(node) and not (kubernetes is not None and kubernetes.has(node))
+
+    def _is_store(self, node: str) -> bool:
+        """Whether it is only a name that messages have, for what is elsewhere a part."""
+        kubernetes = self.live.kubernetes
+        stores = [role.leases.store for role in self.live.played if isinstance(role, LeaseRole)]
+        return (kubernetes is not None and node == API) or any(store and store.name == node for store in stores)
 
     # A host may hold members and servers; each kind has verbs that the other has not.
 
@@ -176,8 +190,8 @@ class FaultPort:
         raise AssertionError("no world has it")
 
     def _on_server(self, node: str, verb: Callable[[RequestPath], AbstractContextManager[Touch]], reason: str) -> Held:
-        """Act on a server; a member that merely stands beside one is left alone."""
-        if self._is_member(node) and not all(self._is_member(other) for other in self.nodes_in(self.targets)):
+        """Act on a server; what merely stands beside one is left alone."""
+        if not self._is_server(node) and any(self._is_server(other) for other in self.nodes_in(self.targets)):
             return nullcontext()
         return self._during([verb(self._path(node))], reason)
 
@@ -185,11 +199,12 @@ class FaultPort:
         for role in self.live.played:
             if node in role.world.nodes:
                 return role.world
-        why = f"{node} serves requests, and disks and clocks of servers are not modelled"
+        does = "serves requests" if self._is_server(node) else "runs pods"
+        why = f"{node} {does}, and disks and clocks are modelled where a protocol runs"
         raise CannotModel(str(self), why, "use ha.Pause or ha.Crash", "simulate")
 
     def _path(self, node: str) -> RequestPath:
-        if self.live.requests is None or self._is_member(node):
+        if self.live.requests is None or not self._is_server(node):
             instead = "give its pool `serving`, and a load that goes there"
             raise CannotModel(str(self), f"{node} serves no requests", instead, "simulate")
         return self.live.requests

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Literal
 
 from hasim.engines.des.calendar import start_calendar
-from hasim.engines.des.causes import LIVENESS
+from hasim.engines.des.causes import KILLED
 from hasim.engines.des.clocks import start_clocks
 from hasim.engines.des.etcd.role import settling_time as raft_settling
 from hasim.engines.des.figures import down_by_name, gaps_by_part, service_figures
+from hasim.engines.des.healing import Healer
 from hasim.engines.des.leases.world import settling_time as lease_settling
 from hasim.engines.des.live import LiveCluster
 from hasim.engines.des.requests.feed_forward import FeedForward, feeds_back
@@ -31,8 +32,8 @@ from hasim.faults import Fault
 from hasim.model.cluster import Cluster
 from hasim.model.demand import Load
 from hasim.model.failures import Maintenance
-from hasim.model.outlook import refuse_endless, refuse_slow_elections, refuse_workloads
-from hasim.model.parts import Elected, Pool, Quorum
+from hasim.model.outlook import refuse_endless, refuse_slow_elections, refuse_what_is_played
+from hasim.model.parts import Elected, Pool, Quorum, Standby
 from hasim.model.scenario import Scenario
 from hasim.model.system import System, Window, compile_system
 from hasim.results.request_log import RequestLog
@@ -79,13 +80,14 @@ def simulate(
     seed = seed_or_fresh(seed)
     _check(cluster, start, level, protocols, requests)
     loads = _loads(scenario, length, protocols) if requests else ()
-    probed = _probed(cluster) if protocols and requests else ()
-    system, holds, kills = _with_holds(cluster, bool(faults), probed)
+    killed = _killed(cluster) if protocols and requests else ()
+    system, holds, kills = _with_holds(cluster, bool(faults), killed)
     warm_up = _warm_up(system) if start == "steady" else 0.0
     refuse_endless(system, length + warm_up, EVENTS_MAX, "simulate")
     if not protocols:
         refuse_slow_elections(system, "simulate(protocols=False)", "let it play the protocols")
-        refuse_workloads(cluster, "simulate(protocols=False)", "let it play the protocols")
+    if not (protocols and requests):
+        refuse_what_is_played(cluster, "simulate", "leave `protocols` and `requests` true")
     settling = _settling_time(system) if protocols else 0.0
     env = LeapingEnvironment(initial_time=-warm_up - settling)
 
@@ -97,8 +99,8 @@ def simulate(
     played = {load.name: feeds_back(load, loads, system, bool(faults)) for load in loads}
     by_events = [load for load in loads if played[load.name] is not None]
     refuse_too_many(by_events, length, EVENTFUL_MAX, cluster.parts)
-    if by_events or probed:
-        live.requests = RequestPath(live, by_events, probed)
+    if by_events or killed:
+        live.requests = RequestPath(live, by_events, killed)
     if by_events:
         start_pulse(env, length, pulse)
     _find_leaders(live, settling, until=0.0 - warm_up)
@@ -148,6 +150,8 @@ def _play(
         live.begin()
         if requests is not None:
             requests.start(length)
+        for name, healing in live.system.cluster.remedies.items():
+            Healer(live, name, healing).start()
         ports = _start_faults(live, faults)
         env.run(until=length)
         pulse()
@@ -173,7 +177,7 @@ def _run(
 ) -> Run:
     cluster, end = live.system.cluster, live.env.now
     held = {variable: f"{name} (fault)" for name, variable in live.held.items()}
-    held.update({variable: f"{name}{LIVENESS}" for name, variable in live.kills.items()})
+    held.update({variable: f"{name}{KILLED}" for name, variable in live.kills.items()})
     services = service_figures(live, end, level, held)
     intervals = down_by_name(live)
     trace = live.history.trace()
@@ -217,15 +221,15 @@ def _start_faults(live: LiveCluster, faults: tuple[Fault, ...]) -> list[FaultPor
 
 
 def _with_holds(
-    cluster: Cluster, faults: bool, probed: tuple[str, ...]
+    cluster: Cluster, faults: bool, killed: tuple[str, ...]
 ) -> tuple[System, dict[str, int], dict[str, int]]:
-    """The system with a variable for everything that a scripted fault may hold down, and for every probed member.
+    """The system with a variable for all that a scripted fault may hold down, and for every server that may be killed.
 
-    To be held down is to be in a window that comes when the script says, or while a liveness probe has killed a server,
-    so it is compiled as one: the last windows of the system, one for each name, which no calendar turns.
+    To be held down is to be in a window that comes when the script says, or while a probe or a remedy has killed a
+    server, so it is compiled as one: the last windows of the system, one for each name, which no calendar turns.
     """
     names = cluster.names() if faults else []
-    members = [member for part in probed for member in cluster.members()[part]]
+    members = [member for part in killed for member in cluster.members()[part]]
     kinds = [*(f"held: {name}" for name in names), *(f"killed: {name}" for name in members)]
     plans = {
         kind: Maintenance(on=(name,), every="2y", lasting="1y")
@@ -237,13 +241,13 @@ def _with_holds(
     return system, dict(zip(names, variables, strict=False)), dict(zip(members, variables[len(names) :], strict=True))
 
 
-def _probed(cluster: Cluster) -> tuple[str, ...]:
-    """The pools whose servers a liveness probe may kill."""
-    parts = cluster.parts.items()
+def _killed(cluster: Cluster) -> tuple[str, ...]:
+    """The pools whose servers a liveness probe or a remedy may kill."""
+    healed = [healing.of for healing in cluster.remedies.values()]
     return tuple(
         name
-        for name, part in parts
-        if isinstance(part, Pool) and part.serving is not None and part.serving.liveness is not None
+        for name, part in cluster.parts.items()
+        if isinstance(part, Pool) and part.serving is not None and (part.serving.liveness is not None or name in healed)
     )
 
 
@@ -253,7 +257,7 @@ def _settling_time(system: System) -> float:
     for part in system.cluster.parts.values():
         if isinstance(part, Quorum) and part.raft is not None and part.members > 1:
             found.append(raft_settling(part.raft))
-        elif isinstance(part, Elected) and part.lease is not None:
+        elif isinstance(part, Elected | Standby) and part.lease is not None:
             found.append(lease_settling(part.lease))
     return max(found)
 

@@ -14,7 +14,7 @@ from hasim.engines.exact.steady import Steadily, Steady
 from hasim.errors import CannotModel, ModelError
 from hasim.model.cluster import Cluster
 from hasim.model.cuts import minimal_cuts
-from hasim.model.outlook import refuse_slow_elections, refuse_workloads
+from hasim.model.outlook import refuse_slow_elections, refuse_what_is_played
 from hasim.model.scenario import Scenario
 from hasim.model.structure import Expr, substitute, variables
 from hasim.model.system import System, SystemService, compile_system
@@ -42,7 +42,7 @@ def solve(model: Cluster | Scenario, over: str | None = None) -> Solution:
     length = None if over is None else _horizon(over)
     system = compile_system(model)
     refuse_slow_elections(system, "solve")
-    refuse_workloads(model, "solve")
+    refuse_what_is_played(model, "solve")
     solver = _Solver(system)
     services = {service.name: solver.service(service, length) for service in solver.system.services}
     return Solution(

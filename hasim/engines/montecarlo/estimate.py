@@ -13,7 +13,7 @@ from hasim.engines.montecarlo.plan import Plan, make_plan, run_block
 from hasim.engines.montecarlo.progress import cpu_seconds
 from hasim.errors import CannotModel, ModelError, nearest
 from hasim.model.cluster import Cluster
-from hasim.model.outlook import refuse_endless, refuse_slow_elections, refuse_workloads
+from hasim.model.outlook import refuse_endless, refuse_slow_elections, refuse_what_is_played
 from hasim.model.scenario import Scenario
 from hasim.model.system import compile_system
 from hasim.results import Sample
@@ -61,7 +61,7 @@ def estimate(
     horizon = _checked(over, runs, start, level)
     system = compile_system(cluster)
     refuse_slow_elections(system, "estimate")
-    refuse_workloads(cluster, "estimate")
+    refuse_what_is_played(cluster, "estimate")
     refuse_endless(system, horizon * runs, EVENTS_MAX, "estimate")
     refuse_endless(system, horizon, EVENTS_OF_A_RUN_MAX, "estimate")
     plan = make_plan(system, horizon, int(runs), seed_or_fresh(seed), new=start == "new")

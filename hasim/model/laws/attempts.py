@@ -6,12 +6,11 @@ import math
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Final, NoReturn
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from hasim.errors import ModelError
 from hasim.model.laws.empirical import Empirical
 from hasim.model.laws.exponential import Exponential
 from hasim.model.laws.fixed import Fixed
@@ -19,6 +18,7 @@ from hasim.model.laws.law import AnyLaw, Array, Law, Size, factor_checked, proba
 from hasim.model.laws.mixture import Mixture
 from hasim.model.laws.total import Total
 from hasim.protocols.health.schedules import Schedule
+from hasim.units import duration_text
 
 MOST_SUMMED: Final = 1 << 16
 """Attempts that are summed one by one; the rest of an endless row is an integral, good to a billionth by then."""
@@ -218,8 +218,18 @@ class Attempts(Law):
     def text(self) -> str:
         return f"({self.repair.text()}) and on to the next attempt, {self.schedule.text()}"
 
-    def to_plain(self) -> NoReturn:
-        raise ModelError("the law of attempts has no form in a file; declare a `supervisor` of the failure")
+    def to_plain(self) -> dict[str, Any]:
+        """All that the law is; a file says the `supervisor` of a failure instead, and reads no such law."""
+        schedule = self.schedule
+        end = {"given_up": schedule.given_up} if schedule.period is None else {"period": schedule.period}
+        return {
+            "attempts": {
+                "starts": [duration_text(start) for start in schedule.starts],
+                **{name: duration_text(time) for name, time in end.items()},
+                "spread": duration_text(schedule.spread),
+                "repair": self.repair.to_plain(),
+            }
+        }
 
 
 def _kept(tried: Tried, count: int) -> Array:

@@ -11,8 +11,7 @@ from hasim.model.failures import Failover
 from hasim.model.laws import LawField
 from hasim.model.leasing import CALL_ONE_WAY, lease_notes, takeover
 from hasim.model.parts.part import Part
-from hasim.model.serving import AnyRestart
-from hasim.protocols.health import CrashLoopBackOff
+from hasim.protocols.health import AnyRestart, CrashLoopBackOff
 from hasim.protocols.lease.settings import AnyLease, Duty
 from hasim.units import Count
 

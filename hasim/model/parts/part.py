@@ -93,6 +93,11 @@ class Part(Declared):
         return []
 
     @property
+    def resumes(self) -> bool:
+        """Whether the old active member, back before the failover ends, carries on at once."""
+        return self.RESUMES
+
+    @property
     def regains_at_once(self) -> bool:
         """Whether after a total loss the first members back act without a failover."""
         return self.REGAINS_AT_ONCE

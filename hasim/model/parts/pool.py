@@ -25,6 +25,16 @@ class Pool(Part):
             raise ValueError(f"required is {self.required}, but there are only {self.replicas} replicas")
         return self
 
+    def assumptions(self) -> list[str]:
+        """What follows when probes ask about what the pool needs."""
+        serving = self.serving
+        if serving is None or serving.liveness is None or not serving.checks_needs or not self.needs:
+            return []
+        return [
+            "its liveness probe asks about what it needs, so an outage of that kills healthy servers, and the back-off "
+            "outlasts it; only `simulate` plays that"
+        ]
+
     @property
     def count(self) -> int:
         return self.replicas

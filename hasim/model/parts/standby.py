@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from hasim.model.failures import Failover
 from hasim.model.laws import LawField
+from hasim.model.leasing import CALL_ONE_WAY, lease_notes, takeover
 from hasim.model.parts.part import Part
 from hasim.model.serving import Serving
+from hasim.protocols.lease.settings import AnyLease
 from hasim.units import Count, Share
 
 
@@ -18,6 +21,7 @@ class Standby(Part):
 
     Only the members' own processes age differently; hosts and domains age as always. The active member, repaired
     before the failover is done, carries on at once; so does the first one repaired after all were down.
+    Where the members elect by a `lease`, neither does: whoever is back is one more candidate.
     """
 
     kind: Literal["standby"] = "standby"
@@ -26,7 +30,14 @@ class Standby(Part):
     warm_rate: Share | None = Field(
         default=None, description="Ageing of a warm standby against the active one, 0 to 1."
     )
-    failover: Failover = Field(description="From the fall of the active member to the standby working.")
+    failover: Failover | None = Field(
+        default=None, description="From the fall of the active member to the standby working, without `lease`."
+    )
+    lease: AnyLease | None = Field(
+        default=None,
+        description="The members elect the active one by a lease, as a side-car does for any application: {} for "
+        "Kubernetes' defaults.",
+    )
     serving: Serving | None = Field(
         default=None, description="How the active member serves requests; left out: not played."
     )
@@ -45,6 +56,11 @@ class Standby(Part):
                 raise ValueError(f"`serving.{probe}` is for single servers; a pair fails over instead, so leave it out")
         if self.sync is not None and self.serving is None:
             raise ValueError("`sync` is what being in step costs a request, and there are none without `serving`")
+        if (self.failover is None) == (self.lease is None):
+            said = "neither" if self.lease is None else "both"
+            raise ValueError(f"got {said} of failover and lease; say how long it takes, or how the members elect")
+        if self.lease is not None and self.mode != "hot":
+            raise ValueError(f"mode is {self.mode}, but a member that stands for election runs, and ages as all do")
         if (self.mode == "warm") != (self.warm_rate is not None):
             raise ValueError(f"mode is {self.mode}: warm_rate is said for warm standbys, and only for them")
         return self
@@ -55,7 +71,24 @@ class Standby(Part):
 
     @property
     def switch(self) -> Failover | None:
-        return self.failover
+        return self.failover if self.lease is None else self._takeover
+
+    @cached_property
+    def _takeover(self) -> Failover:
+        assert self.lease is not None
+        return takeover(self.lease, self.members, CALL_ONE_WAY)
+
+    @property
+    def resumes(self) -> bool:
+        return self.lease is None
+
+    @property
+    def regains_at_once(self) -> bool:
+        return self.lease is None
+
+    def assumptions(self) -> list[str]:
+        """What the law of takeovers leaves out."""
+        return [] if self.lease is None else lease_notes(self.lease, self.members, bool(self.needs))
 
     @property
     def idle_rate(self) -> float:

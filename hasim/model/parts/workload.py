@@ -8,8 +8,7 @@ from pydantic import Field, model_validator
 
 from hasim.model.laws import Fixed, LawField
 from hasim.model.parts.part import Part
-from hasim.model.serving import AnyRestart
-from hasim.protocols.health import CrashLoopBackOff
+from hasim.protocols.health import AnyRestart, CrashLoopBackOff
 from hasim.protocols.reconcile.objects import GRACE_S, NOT_READY, TOLERATION_S, UNREACHABLE, PodTemplate
 from hasim.units import Count, Seconds, s
 

@@ -28,8 +28,7 @@ class _Watched:
     """One process, and what the loop remembers of it."""
 
     name: str
-    run: int = 0  # failed tests in a row
-    failed: bool = False  # enough of them; every further one acts
+    run: int = 0  # failed tests in a row; from `failures` of them on every further one acts
     restarts: int = 0
     cycles: int = 0
     monitored: bool = True
@@ -130,12 +129,11 @@ class MonitLoop:
         self._testing = False
         process = self.watched[self._at]
         if ok:
-            process.run, process.failed = 0, False
+            process.run = 0
             return self._next()
         process.run += 1
         said = {"process": process.name, "why": why}
-        process.failed = process.failed or process.run >= self.declared.failures
-        if not process.failed:
+        if process.run < self.declared.failures:
             return [Announce("test failed", said), *self._next()]
         process.restarts += 1
         looks = self.declared.looks()

@@ -43,9 +43,7 @@ class TtlServer:
     It hears Started, Received(candidate, Acquire, Renew or Release), Unlinked(candidate), and timers.
     """
 
-    def __init__(
-        self, lease: TtlLease, watchers: Sequence[str], low: float, high: float, late: float = LATE_S
-    ) -> None:
+    def __init__(self, lease: TtlLease, watchers: Sequence[str], low: float, high: float, late: float = LATE_S) -> None:
         """A server that has not been started; `watchers` are told when the lease is gone, times are seconds."""
         self.lease = lease
         self.low, self.high = low, high

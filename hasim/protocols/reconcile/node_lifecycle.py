@@ -193,7 +193,6 @@ class NodeLifecycleController:
             self._pods_to_mark[node.name] = None
         after = _tainted(replace(seen, ready=ready), "NoSchedule", now)
         if _evicted(seen):  # it has waited for its token; only the key may change
-            zone.queue.pop(node.name, None)
             return _tainted(after, "NoExecute", now)
         if node.ready != "True":  # it has been unready since an earlier pass
             zone.queue.setdefault(node.name)
@@ -236,7 +235,6 @@ class NodeLifecycleController:
                 health.probe = now
         for name, zone in self._zones.items():
             if all_are:
-                zone.queue.clear()
                 zone.limit(0.0, now)
             elif all_were or zone.state != states[name]:
                 zone.limit(self.settings.rate(states[name], sum(counts[name])), now)

@@ -43,10 +43,15 @@ class _Pending:
 
     @property
     def due(self) -> float:
-        """When it may be tried again; at once, if it is not waiting."""
+        """When it is tried again, if it waits."""
         if self.place == "backing off":
             return self.tried + min(BACKOFF_FIRST_S * 2.0 ** min(self.tries - 1, 10), BACKOFF_CAP_S)
-        return self.tried + FLUSH_S if self.place == "unschedulable" else 0.0
+        return self.tried + FLUSH_S
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has been tried in vain, and is not in line."""
+        return self.place in ("backing off", "unschedulable")
 
 
 class Scheduler:
@@ -69,7 +74,7 @@ class Scheduler:
         self._parked: dict[str, None] = {}  # the unschedulable that nothing has given hope to
         self._line: list[tuple[int, int, str]] = []  # a heap; may hold some who have left
         self._count = 0
-        self._owed: dict[str, str] = {}  # by key: whose turn it is when the key comes again, if another's
+        self._owed: dict[str, list[str]] = {}  # by key: the others that were tried in vain in its turns
         self._released = False  # room that was assumed to be taken is free again, and nobody has been told
 
     @property
@@ -99,17 +104,19 @@ class Scheduler:
         yield from self._in_order(name for name in called if name in self._pending)
 
     def plan(self, key: str, cache: Cache, now: float) -> Plan:
-        """Bind whoever is first in line; look again when the pod whose key it is has waited long enough."""
+        """Bind whoever is first in line; look again when one that was tried in vain in this key's turns is due."""
         self._begin(cache)
-        whose = self._owed.get(key, key)
-        pod = self._pending.get(whose)
-        if pod is not None and pod.place in ("backing off", "unschedulable") and pod.due <= now + ROUNDING_S:
-            self._line_up(whose, pod)
-        bind = self._place_first(cache, now)
-        if pod is not None and pod.place in ("backing off", "unschedulable"):
-            return Plan(batch(bind), max(pod.due - now, 0.0))
-        self._owed.pop(key, None)
-        return Plan(batch(bind))
+        mine = dict.fromkeys((key, *self._owed.pop(key, ())))
+        for name, pod in self._waiting(mine):
+            if pod.due <= now + ROUNDING_S:
+                self._line_up(name, pod)
+        bind, in_vain = self._place_first(cache, now)
+        mine.update(dict.fromkeys(in_vain))
+        due = {name: pod.due for name, pod in self._waiting(mine)}
+        others = [name for name in due if name != key]
+        if others:
+            self._owed[key] = others
+        return Plan(batch(bind), min(due.values()) - now if due else None)
 
     def answered(self, key: str, request: Request, reply: Reply | None) -> None:
         """Forget what was assumed of a pod that could not be bound; the key comes again for it."""
@@ -117,10 +124,10 @@ class Scheduler:
         if pod is None or isinstance(reply, Done) or pod.place != "assumed":
             return
         assert isinstance(request, Bind)
-        pod.place, pod.unfit = "backing off", False
+        pod.place = "backing off"
         self._occupancy.drop(request.name)
         self._released = True
-        self._owed[key] = request.name
+        self._owed.setdefault(key, []).append(request.name)
 
     # --------------------------------------------------------------------------------------------- the queue
 
@@ -156,13 +163,19 @@ class Scheduler:
     def _in_order(self, names: Iterable[str]) -> list[str]:
         return sorted(names, key=lambda name: self._pending[name].rank)
 
-    def _place_first(self, cache: Cache, now: float) -> list[Bind]:
-        """The Bind of the first in line who fits anywhere; those before it are parked."""
+    def _waiting(self, names: Iterable[str]) -> list[tuple[str, _Pending]]:
+        """Those of these pods that wait to be tried again."""
+        found = ((name, self._pending.get(name)) for name in names)
+        return [(name, pod) for name, pod in found if pod is not None and pod.waits]
+
+    def _place_first(self, cache: Cache, now: float) -> tuple[list[Bind], list[str]]:
+        """The Bind of the first in line who fits anywhere, and the names of those before it, who are parked."""
+        in_vain: list[str] = []
         nodes = list(cache.all(Node)) if self._line else []
         while self._line:
             _, number, name = heapq.heappop(self._line)
             waiting, pod = self._pending.get(name), cache.get(Pod, name)
-            if waiting is None or waiting.place != "active" or waiting.number != number or pod is None:
+            if waiting is None or waiting.number != number or pod is None:
                 continue  # it has left the line
             waiting.tries, waiting.tried = waiting.tries + 1, now
             node = place(pod, nodes, self._occupancy)
@@ -170,10 +183,11 @@ class Scheduler:
             if node is not None:
                 waiting.place = "assumed"
                 self._occupancy.put(replace(pod, node=node))
-                return [Bind(Pod, name, node)]
+                return [Bind(Pod, name, node)], in_vain
             waiting.place = "unschedulable"
             self._parked[name] = None
-        return []
+            in_vain.append(name)
+        return [], in_vain
 
 
 def _waits(pod: Pod) -> bool:

@@ -48,7 +48,7 @@ class StatefulSetController:
         if stateful_set is None:
             return NOTHING
         found = _look(stateful_set, cache)
-        batches = _in_parallel(found, now) if stateful_set.parallel else batch(_in_order(found, now)[:1])
+        batches = _in_parallel(found, now) if stateful_set.parallel else batch(_in_order(found, now))
         return Plan((*batch(_settle(found)), *batches))
 
     def answered(self, key: str, request: Request, reply: Reply | None) -> None:
@@ -100,7 +100,7 @@ def _settle(found: _Found) -> list[Request]:
 
 
 def _in_order(found: _Found, now: float) -> list[Request]:
-    """What to do next; nothing while there is a pod to wait for."""
+    """The one thing to do next; nothing while there is a pod to wait for."""
     for ordinal in range(found.stateful_set.replicas):
         pod = found.wanted.get(ordinal)
         if pod is None:

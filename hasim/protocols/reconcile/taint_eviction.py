@@ -49,7 +49,7 @@ class TaintEviction:
         for taint in _no_execute(cache.get(Node, pod.node)):
             lasting = pod.template.toleration(taint.key)
             if lasting is not None:
-                due.append(max(taint.at, self._began) + lasting if lasting > 0 else now)
+                due.append(max(taint.at, self._began) + lasting)
         if not due:
             return NOTHING
         wait = min(due) - now

@@ -7,6 +7,7 @@ alone), and how often a holder writes. They serve all configurations; nothing is
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -72,7 +73,7 @@ class Bench:
         store = self.world.add(STORE, lambda: TtlServer(self.lease, self.names, 0.0, 0.0), keep_held)
         resource = self.world.add(RESOURCE, lambda: Resource(self._duty.fence), keep_last)
         for name in self.names:
-            node = self.world.add(name, lambda name=name: self._client(name), keep_last)
+            node = self.world.add(name, partial(self._client, name), keep_last)
             self._connect(node, store, one_way(config.store))
             self._connect(node, resource, Fixed(value=s(0.0)))  # the way is part of the cycle that was measured
 

@@ -13,13 +13,16 @@ from hasim.validation.balancers.record import Recorded
 from hasim.validation.balancers.rules import averages, laws, times
 from hasim.validation.leases.record import LeaseConfig
 from hasim.validation.leases.trials import Trial
-from hasim.validation.verdicts import Row, Z, distributions, mean_text, rule, shape, shares
+from hasim.validation.verdicts import Row, Z, distributions, rule, shape, shares, standard_error
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 FAILOVER: Final = "fault to the next leader, s"
 WAIT: Final = "end of the lease to the next leader, s"
 BOTH: Final = "two believe that they lead, s"
+DOWN: Final = "end of the fault to the old leader's stepping down, s, mean"
+WRITES: Final = "the new leader's first write after the last before it, s"
 CALM_S: Final = 0.02
 """Worst stall in trials that are compared by themselves as well, in seconds."""
 GAP_S: Final = (0.25, 0.45)
@@ -51,27 +54,33 @@ def compare(title: str, config: LeaseConfig, recorded: Recorded, trials: Sequenc
     ages, failovers = pair("age_at_fault"), pair("failover")
     theirs, mine = (waits(config, age, failover) for age, failover in zip(ages, failovers, strict=True))
     rows = [
-        shape(title, "age of the last renewal at the fault, s, mean", *map(mean_text, ages), AGE),
+        _shown(title, "age of the last renewal at the fault, s, mean", ages, AGE),
         laws(title, FAILOVER, *failovers),
         times(title, FAILOVER, *failovers),
     ]
     if config.fault != "graceful":
         rows += [laws(title, WAIT, theirs, mine), times(title, WAIT, theirs, mine)]
-        late = [f"{np.mean(values > IN_FLIGHT_S):.1%}" for values in (theirs, mine)]
-        rows.append(shape(title, f"of these longer than {IN_FLIGHT_S:g} s", *late, TAIL))
+        late, late_here = (f"{np.mean(values > IN_FLIGHT_S):.1%}" for values in (theirs, mine))
+        rows.append(shape(title, f"of these longer than {IN_FLIGHT_S:g} s", late, late_here, TAIL))
     if config.store == "etcd" and config.fault != "graceful":
         rows += _passes(title, config, recorded, (theirs, mine), trials)
     if config.fault in ("pause", "partition"):
-        rows += [laws(title, BOTH, *pair("belief_overlap")), times(title, BOTH, *pair("belief_overlap"))]
-        both = pair("down_after_fault_end")
-        rows.append(
-            shape(title, "end of the fault to the old leader's stepping down, s, mean", *map(mean_text, both), MACHINE)
-        )
-        both = pair("write_gap")
-        rows += [laws(title, "the new leader's first write after another, s", *both)]
-        rows += [times(title, "the new leader's first write after another, s", *both)]
+        both, gaps = pair("belief_overlap"), pair("write_gap")
+        rows += [laws(title, BOTH, *both), times(title, BOTH, *both)]
+        rows += [_shown(title, DOWN, pair("down_after_fault_end"), MACHINE)]
+        rows += [laws(title, WRITES, *gaps), times(title, WRITES, *gaps)]
         rows += _stale(title, config, recorded, trials)
     return rows
+
+
+def _shown(title: str, quantity: str, both: tuple[Floats, Floats], why: str) -> Row:
+    """Two means side by side, with their standard errors."""
+    theirs, mine = (f"{np.mean(values):.3f} ± {standard_error(values):.3f}" for values in both)
+    return shape(title, quantity, theirs, mine, why)
+
+
+def _shares(title: str, quantity: str, theirs: Bools, mine: Bools) -> Row:
+    return shares(title, quantity, theirs.astype(np.float64), mine.astype(np.float64))
 
 
 def _passes(
@@ -80,13 +89,12 @@ def _passes(
     """What etcd's passes make of the wait: the same in calm trials alone, its modes, and what it owes to the last."""
     theirs, mine = both
     calm = recorded.column("lag") <= CALM_S
-    rows = [distributions(title, f"{WAIT[:-3]} in trials without stalls above {CALM_S * 1e3:g} ms, s", theirs[calm], mine)]
+    rows = [distributions(title, f"the same in trials without stalls above {CALM_S:g} s", theirs[calm], mine)]
     if config.watch:
         low, high = GAP_S
-        rows.append(shares(title, f"of these up to {low:g} s", theirs <= low, mine <= low))
+        rows.append(_shares(title, f"of these up to {low:g} s", theirs <= low, mine <= low))
         between = [(values > low) & (values <= high) for values in both]
-        rows.append(shares(title, f"of these {low:g} to {high:g} s", *between))
-        return rows
+        return [*rows, _shares(title, f"of these {low:g} to {high:g} s", between[0], between[1])]
     numbers = np.array(recorded.values("trial"))
     follows = (np.diff(numbers) == 1) & (numbers[1:] % config.trials != 0)
     a, b = _correlation(theirs, follows), _correlation(mine, np.diff(ours(trials, "trial")) == 1)
@@ -104,7 +112,7 @@ def _passes(
     return rows
 
 
-def _correlation(values: Floats, follows: npt.NDArray[np.bool_]) -> tuple[float, int]:
+def _correlation(values: Floats, follows: Bools) -> tuple[float, int]:
     """Of neighbours, as far as no renewal was under way; and how many pairs there are."""
     short = values <= IN_FLIGHT_S
     pairs = follows & short[1:] & short[:-1]
@@ -117,24 +125,21 @@ def _spread(correlation: float, size: int) -> float:
 
 def _stale(title: str, config: LeaseConfig, recorded: Recorded, trials: Sequence[Trial]) -> list[Row]:
     """Writes of a leader that has been replaced."""
-    accepted = (recorded.column("stale_accepted"), ours(trials, "stale_accepted"))
-    refused = (recorded.column("stale_rejected"), ours(trials, "stale_rejected"))
-    window = (recorded.column("stale_window"), ours(trials, "stale_window"))
-    if config.fault == "partition":
-        counts = [f"{values.mean():.1f}" for values in accepted]
-        return [
-            shape(title, "writes of the old leader that were accepted", counts[0], counts[1], READ_OFF),
-            shares(title, "trials with any", *(values > 0 for values in accepted)),
-            averages(title, "writes of the old leader that were refused", *refused),
-            laws(title, "first to last of these that were accepted, s", *window),
-            times(title, "first to last of these that were accepted, s", *window),
-        ]
-    rows = [
-        averages(title, "writes of the old leader that were accepted", *accepted),
-        averages(title, "writes of the old leader that were refused", *refused),
-    ]
-    if accepted[0].any():
-        rows.append(shares(title, "trials with any that was accepted", *(values > 0 for values in accepted)))
+
+    def pair(quantity: str) -> tuple[Floats, Floats]:
+        return recorded.column(quantity), ours(trials, quantity)
+
+    accepted, refused, window = pair("stale_accepted"), pair("stale_rejected"), pair("stale_window")
+    rows = [averages(title, "writes of the old leader that were refused", *refused)]
     if refused[0].any():
-        rows.append(shares(title, "trials with any that was refused", *(values > 0 for values in refused)))
+        rows.append(_shares(title, "trials with any that was refused", refused[0] > 0, refused[1] > 0))
+    said = "writes of the old leader that were accepted"
+    if config.fault == "partition":
+        spans = "first to last of these that were accepted, s"
+        rows.append(shape(title, said, f"{accepted[0].mean():.1f}", f"{accepted[1].mean():.1f}", READ_OFF))
+        rows += [laws(title, spans, *window), times(title, spans, *window)]
+    else:
+        rows.append(averages(title, said, *accepted))
+    if accepted[0].any():
+        rows.append(_shares(title, "trials with any that was accepted", accepted[0] > 0, accepted[1] > 0))
     return rows

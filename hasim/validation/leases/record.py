@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -55,8 +56,10 @@ class LeaseConfig:
             given = getattr(self, field)
             if isinstance(given, bool) or not isinstance(given, int) or given < 1:
                 raise ModelError(f"got {given!r}; a whole number, 1 or more", field)
-        if not 0 < self.dur < float("inf"):
-            raise ModelError(f"got {self.dur!r}; a fault lasts some seconds, more than none", "dur")
+        for field in ("ttl", "renew", "retry", "dur"):
+            given = getattr(self, field)
+            if not 0 < given < math.inf:
+                raise ModelError(f"got {given!r}; a number of seconds above 0", field)
 
 
 @cache

@@ -85,7 +85,7 @@ def test_a_startup_probe_holds_the_next_kills_back() -> None:
 def test_what_is_killed_is_named_in_the_blame_and_counts_as_down() -> None:
     run = quorum_lost(control_plane().replace("services.cluster.up", "apiserver"), "17m", seed=2)
     blamed = {blame.unit: blame.kind for blame in run.services["cluster"].blame}
-    assert blamed["apiserver-1 (liveness)"] == "liveness"
+    assert blamed["apiserver-1 (killed)"] == "kill"
     down = run.down("apiserver-1")
     assert down[-1, 1] - down[-1, 0] > 250
 

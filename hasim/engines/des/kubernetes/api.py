@@ -4,67 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final
 
+from hasim.engines.des.kubernetes.line import Line
+from hasim.engines.des.kubernetes.watch import PING_S, Watch, Watcher
 from hasim.engines.des.reach import Contact
 from hasim.engines.des.requests.links import Links
 from hasim.engines.des.world import LeapingEnvironment
 from hasim.engines.des.world.alarm import Alarm
-from hasim.protocols.api import Change, ObjectStore, Reply, Request
+from hasim.protocols.api import Change, Create, ObjectStore, Refused, Reply, Request, Update, key_of
 
 Answer = Callable[[Reply | None], None]
+Told = Callable[[Change], None]
+Refusing = Callable[[str, Request, Refused], None]
 
 ETCD_WAIT_S: Final = 7.0
 """etcd gives a request up after 5 s and two election timeouts (server/config, ReqTimeout); the default one is 1 s."""
 PATIENCE_S: Final = 10.0
-"""A kubelet's and a control loop's wait for an answer that got lost (k/k pkg/kubelet, node status update timeout)."""
-RELIST_FIRST_S: Final = 0.8
-RELIST_MOST_S: Final = 30.0
-"""A watch that broke is tried again after 0.8 s, twice as long each time up to 30 s, and up to as much again
-(client-go tools/cache/reflector.go)."""
-
-
-class Watcher(Protocol):
-    """Who watches the objects."""
-
-    @property
-    def name(self) -> str:
-        """Who it is, for rules about messages."""
-
-    def wants(self, change: Change) -> bool:
-        """Whether it is told of this change."""
-
-    def hear(self, change: Change) -> None:
-        """Something has changed."""
-
-    def resync(self, store: ObjectStore) -> None:
-        """Its watch is new: this is how everything is now."""
-
-
-@dataclass(eq=False)
-class _Asked:
-    """A request on its way."""
-
-    who: str
-    request: Request
-    answer: Answer
-
-
-@dataclass(eq=False)
-class _Watch:
-    """A watch: `broken` while news does not reach the watcher, `tries` since then."""
-
-    watcher: Watcher
-    broken: bool = True
-    tries: int = 0
-    closed: bool = False
+"""How long somebody waits for an answer (k/k pkg/kubelet, the timeout of the client that renews leases)."""
 
 
 class Api:
     """The store behind the API servers, and everybody's way there.
 
     `name` is the part that answers. Requests that get lost, or that wait for a quorum in vain, are answered with None:
-    nobody knows what came of them.
+    nobody knows what came of them. `told` hears of every change at once, `refused` of every conflict.
     """
 
     def __init__(
@@ -74,130 +38,185 @@ class Api:
         links: Links,
         latency: Callable[[], float],
         chance: Callable[[], float],
-        told: Callable[[Change], None],
+        told: Told,
+        refused: Refusing,
     ) -> None:
         self.env = env
         self.name = name
         self.store = ObjectStore()
         self.links = links
         self.contact: Contact = "open"
-        self._latency = latency
-        self._chance = chance
-        self._told = told
+        self.latency = latency
+        self.chance = chance
+        self.watches: dict[Watch, None] = {}
+        self.told = told
+        self._refused = refused
+        self._lines: dict[tuple[str, str, str], Line] = {}
         self._waiting: dict[_Asked, Alarm] = {}  # for a quorum
-        self._watches: list[_Watch] = []
+        self._frozen = 0  # by how many
+        self._held: list[_Asked] = []
+        self._pings: Alarm | None = None
 
     # Requests.
 
-    def ask(self, who: str, request: Request, answer: Answer) -> None:
-        """Ask for something; `answer` gets the reply, or None if none comes."""
-        asked = _Asked(who, request, answer)
-        extra = self._way(who, self.name)
-        if extra is None:
-            self._later(PATIENCE_S, lambda: answer(None))
-        else:
-            self._later(extra, lambda: self._arrive(asked))
+    def ask(self, who: str, request: Request, answer: Answer, of: float | None = None) -> None:
+        """Ask for something; `answer` gets the reply, or None if none comes.
 
-    def _arrive(self, asked: _Asked) -> None:
-        if self.contact == "open":
-            self._serve(asked)
+        With `of` it is about the very object of that name that was created then, in seconds of the store's clock, and
+        is refused where another has taken its place (the precondition on a UID).
+        """
+        self._line(who, self.name, "requests").send(_Asked(self, who, request, answer, of, self.env._now))
+
+    def arrive(self, asked: _Asked) -> None:
+        """A request is there."""
+        if self._frozen:
+            self._held.append(asked)
+            asked.held_up()
         elif self.contact == "silent":
             self._waiting[asked] = Alarm(self.env, self.env._now + ETCD_WAIT_S, lambda: self._give_up(asked))
         else:
-            self._answer(asked, None)
+            self._answer(asked, self._serve(asked) if self.contact == "open" else None)
 
     def _give_up(self, asked: _Asked) -> None:
         del self._waiting[asked]
         self._answer(asked, None)
 
-    def _serve(self, asked: _Asked) -> None:
-        reply, change = self.store.apply(asked.request, self.env._now)
+    def _serve(self, asked: _Asked) -> Reply:
+        reply: Reply = Refused("conflict") if self._is_another(asked) else self.put(asked.request)
+        if isinstance(reply, Refused) and reply.why in ("conflict", "exists"):
+            self._refused(asked.who, asked.request, reply)
+        return reply
+
+    def _is_another(self, asked: _Asked) -> bool:
+        if asked.of is None:
+            return False
+        found: Any = self.store.get(*subject_of(asked.request))
+        return found is not None and bool(found.created != asked.of)
+
+    def put(self, request: Request) -> Reply:
+        """Carry something out at once, and tell everybody."""
+        reply, change = self.store.apply(request, self.env._now)
         if change is not None:
-            self._tell(change)
-        self._answer(asked, reply)
+            self.told(change)
+            kind = change.key[0]
+            for watch in list(self.watches):
+                if kind in watch.watcher.kinds:
+                    watch.tell(change)
+        return reply
 
     def _answer(self, asked: _Asked, reply: Reply | None) -> None:
-        extra = self._way(self.name, asked.who)
-        if extra is None:
-            self._later(PATIENCE_S, lambda: asked.answer(None))
-        else:
-            self._later(extra, lambda: asked.answer(reply))
+        self._line(self.name, asked.who, "answers").send(_Answered(asked, reply))
 
-    def _way(self, src: str, dst: str) -> float | None:
-        """How long a message takes; None if it is lost."""
-        extra = self.links.judge(src, dst) if self.links.rules else 0.0
-        return None if extra < 0 else extra + self._latency()
-
-    def _later(self, delay: float, call: Callable[[], None]) -> None:
-        Alarm(self.env, self.env._now + delay, call)
-
-    # What is done by nobody.
-
-    def put(self, request: Request) -> None:
-        """Carry something out at once, as it was before the beginning, or as a machine that appears."""
-        _, change = self.store.apply(request, self.env._now)
-        if change is not None:
-            self._tell(change)
+    def _line(self, src: str, dst: str, what: str) -> Line:
+        line = self._lines.get((src, dst, what))
+        if line is None:
+            line = self._lines[src, dst, what] = Line(self.env, self.links, self.latency, src, dst)
+        return line
 
     # News.
 
-    def watch(self, watcher: Watcher) -> Callable[[], None]:
-        """Tell somebody how everything is, and then of every change; returns what ends it."""
-        watch = _Watch(watcher)
-        self._watches.append(watch)
-        self._later(self._latency(), lambda: self._connect(watch))
+    def watch(self, watcher: Watcher) -> Watch:
+        """Tell somebody how everything is, and then of every change, until the watch is closed."""
+        watch = Watch(self, watcher, self._line(self.name, watcher.name, "news"))
+        self.watches[watch] = None
+        return watch
 
-        def close() -> None:
-            if not watch.closed:
-                watch.closed = True
-                self._watches.remove(watch)
-
-        return close
-
-    def _tell(self, change: Change) -> None:
-        self._told(change)
-        for watch in list(self._watches):
-            if not watch.broken and watch.watcher.wants(change):
-                self._news(watch, change)
-
-    def _news(self, watch: _Watch, change: Change) -> None:
-        extra = self._way(self.name, watch.watcher.name)
-        if extra is None:
-            self._broke(watch)
-        else:
-            self._later(extra, lambda: None if watch.closed or watch.broken else watch.watcher.hear(change))
-
-    def _broke(self, watch: _Watch) -> None:
-        watch.broken, watch.tries = True, 0
-        self._try_again(watch)
-
-    def _try_again(self, watch: _Watch) -> None:
-        wait = min(RELIST_FIRST_S * 2.0 ** min(watch.tries, 10), RELIST_MOST_S)
-        watch.tries += 1
-        self._later(wait * (1.0 + self._chance()), lambda: self._connect(watch))
-
-    def _connect(self, watch: _Watch) -> None:
-        """List everything and begin to watch, if the API can be reached."""
-        if watch.closed or not watch.broken:
-            return
-        there = self._way(watch.watcher.name, self.name)
-        if self.contact != "open" or there is None:
-            self._try_again(watch)
-            return
-        watch.broken = False
-        watch.watcher.resync(self.store)
+    def cut_off(self, who: str) -> bool:
+        """Whether nothing at all gets there, or nothing comes back."""
+        if not self.links.rules:
+            return bool(self._frozen)
+        return bool(self._frozen) or self.links.cut(who, self.name) or self.links.cut(self.name, who)
 
     # What becomes of it.
+
+    def freeze(self) -> None:
+        """No server does anything, until all who froze them let them."""
+        self._frozen += 1
+        self.rules_changed()
+
+    def thaw(self) -> None:
+        """They go on with what came meanwhile, and which is still waited for."""
+        self._frozen -= 1
+        if not self._frozen:
+            held, self._held = self._held, []
+            for asked in held:
+                if not asked.over:
+                    self.arrive(asked)
+
+    def rules_changed(self) -> None:
+        """Not all is as it should be: from now on pings tell who is cut off."""
+        if self._pings is None:
+            self._pings = Alarm(self.env, self.env._now + PING_S, self._ping)
+
+    def _ping(self) -> None:
+        for watch in list(self.watches):
+            watch.ping()
+        self._pings = Alarm(self.env, self.env._now + PING_S, self._ping) if self._is_troubled else None
+
+    @property
+    def _is_troubled(self) -> bool:
+        return bool(self._frozen or self.links.rules)
 
     def set_contact(self, contact: Contact) -> None:
         """From now on requests meet this; servers that are gone break every watch, those without a quorum keep them."""
         self.contact = contact
         if contact == "refused":
-            for watch in self._watches:
-                if not watch.broken:
-                    self._broke(watch)
+            for watch in list(self.watches):
+                watch.break_off()
         if contact != "silent":
             waiting, self._waiting = self._waiting, {}
             for asked, alarm in waiting.items():
                 alarm.cancel()
-                self._arrive(asked)
+                self.arrive(asked)
+
+
+@dataclass(eq=False, slots=True)
+class _Asked:
+    """A request on its way, and until its answer is there."""
+
+    api: Api
+    who: str
+    request: Request
+    answer: Answer
+    of: float | None
+    since: float
+    over: bool = False
+    patience: Alarm | None = None
+
+    def arrive(self) -> None:
+        self.api.arrive(self)
+
+    def held_up(self) -> None:
+        if self.patience is None:
+            at = max(self.since + PATIENCE_S, self.api.env._now)
+            self.patience = Alarm(self.api.env, at, lambda: self.end(None))
+
+    def end(self, reply: Reply | None) -> None:
+        if not self.over:
+            self.over = True
+            if self.patience is not None:
+                self.patience.cancel()
+            self.answer(reply)
+
+
+@dataclass(eq=False, slots=True)
+class _Answered:
+    """An answer on its way."""
+
+    asked: _Asked
+    reply: Reply | None
+
+    @property
+    def over(self) -> bool:
+        return self.asked.over
+
+    def arrive(self) -> None:
+        self.asked.end(self.reply)
+
+    def held_up(self) -> None:
+        self.asked.held_up()
+
+
+def subject_of(request: Request) -> tuple[type, str]:
+    """The class and the name of what a request is about."""
+    return key_of(request.thing) if isinstance(request, Create | Update) else (request.kind, request.name)

@@ -1,50 +1,40 @@
-"""A process of the control plane that leads: its cache, its loops, and how fast it may ask."""
+"""A process of the control plane that leads: its cache and its loops."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from hasim.engines.des.kubernetes.api import Answer, Api
 from hasim.engines.des.kubernetes.informer import Informer
 from hasim.engines.des.kubernetes.loop import Loop
+from hasim.engines.des.kubernetes.pace import Bucket, Pace
 from hasim.engines.des.world.alarm import Alarm
 from hasim.protocols.api import Change, ObjectStore, Reply, Request
 from hasim.protocols.reconcile.controller import Controller
 
 
-class Pace(NamedTuple):
-    """How many requests a second a client makes, after a first burst (client-go, QPS and Burst)."""
-
-    qps: float
-    burst: int
-
-
-CONTROLLERS_PACE = Pace(20.0, 30)  # k/k pkg/controller/apis/config
-SCHEDULER_PACE = Pace(50.0, 100)  # component-base, and the scheduler's clientConnection
-
-
 class ControlProcess:
     """The loops of one process from when it begins to lead to when it stops: memory and cache end with it.
 
-    While it is frozen nothing is taken up, and what arrives waits.
+    While it is frozen nothing is taken up, and what arrives waits. What it has sent when it ends takes effect all the
+    same.
     """
 
     def __init__(
         self, api: Api, name: str, kinds: tuple[type, ...], controllers: Sequence[Controller], pace: Pace
     ) -> None:
+        """Begin to list and watch; with the first list the loops begin."""
         self.api = api
         self.env = api.env
         self.name = name
+        self.kinds = kinds
         self.alive = True
         self.frozen = False
-        self.informer = Informer(name, kinds, self._tell)
-        self.loops = [Loop(self, controller) for controller in controllers]
-        self._pace = pace
-        self._free_at = api.env._now - pace.burst / pace.qps  # a bucket of tokens, as the time up to which it is used
+        self.informer = Informer(kinds, self._tell)
+        self.loops = [Loop(self, controller, pace) for controller in controllers]
         self._held: list[Callable[[], None]] = []
         self._knows = False
-        self._close = api.watch(self)
+        self._watch = api.watch(self)
 
     @property
     def awake(self) -> bool:
@@ -54,7 +44,7 @@ class ControlProcess:
     def end(self) -> None:
         """It leads no longer; what it asked for is not called back."""
         self.alive = False
-        self._close()
+        self._watch.close()
 
     def freeze(self) -> None:
         """Do nothing for a while."""
@@ -65,54 +55,59 @@ class ControlProcess:
         self.frozen = False
         held, self._held = self._held, []
         for call in held:
-            call()
-        for loop in self.loops:
-            loop.go_on()
+            if self.alive:
+                call()
+        self._go_on()
 
-    def ask(self, request: Request, answer: Answer) -> None:
-        """Ask the API, as soon as the pace allows."""
+    def ask(self, request: Request, answer: Answer, bucket: Bucket) -> None:
+        """Ask the API, as soon as there is a token."""
         now = self.env._now
-        self._free_at = max(self._free_at, now - self._pace.burst / self._pace.qps) + 1.0 / self._pace.qps
-        wait = max(0.0, self._free_at - now)
+        wait = bucket.wait(now)
 
         def heard(reply: Reply | None) -> None:
             self._when_awake(lambda: answer(reply))
 
         def send() -> None:
-            if self.alive:
-                self.api.ask(self.name, request, heard)
+            self.api.ask(self.name, request, heard)
 
         if wait:
-            Alarm(self.env, now + wait, send)
+            Alarm(self.env, now + wait, lambda: self._when_awake(send))
         else:
             send()
 
     # What it watches.
 
     def wants(self, change: Change) -> bool:
-        """Whether its cache follows such objects."""
-        return self.informer.wants(change)
+        """Whatever is of its kinds."""
+        return True
 
     def hear(self, change: Change) -> None:
         """News, for the cache and then for the loops."""
-        self._when_awake(lambda: self.informer.hear(change))
+        self._when_awake(lambda: self._take_in(lambda: self.informer.hear(change)))
 
     def resync(self, store: ObjectStore) -> None:
         """The whole list; with the first the loops begin."""
-        self._when_awake(lambda: self._take_in(store))
+        self._when_awake(lambda: self._take_in(lambda: self._list(store)))
 
-    def _take_in(self, store: ObjectStore) -> None:
-        began, self._knows = self._knows, False  # nothing is taken up before the whole list is in
+    def _list(self, store: ObjectStore) -> None:
         self.informer.resync(store)
-        self._knows = True
-        for loop in self.loops:
-            if not began:
+        if not self._knows:
+            self._knows = True
+            for loop in self.loops:
                 loop.begin()
-            loop.go_on()
+
+    def _take_in(self, news: Callable[[], None]) -> None:
+        """Nothing is taken up before all of it is in."""
+        news()
+        self._go_on()
 
     def _tell(self, change: Change) -> None:
         for loop in self.loops:
             loop.hear(change)
+
+    def _go_on(self) -> None:
+        for loop in self.loops:
+            loop.go_on()
 
     def _when_awake(self, call: Callable[[], None]) -> None:
         if not self.alive:

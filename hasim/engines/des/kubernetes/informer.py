@@ -13,10 +13,8 @@ T = TypeVar("T")
 class Informer:
     """A copy of the objects of some classes, as late as the news; `told(change)` is called when it has changed."""
 
-    def __init__(self, name: str, kinds: tuple[type, ...], told: Callable[[Change], None]) -> None:
+    def __init__(self, kinds: tuple[type, ...], told: Callable[[Change], None]) -> None:
         """Nothing is known before the first `resync`."""
-        self.name = name
-        self.kinds = kinds
         self._told = told
         self._things: dict[type, dict[str, Any]] = {kind: {} for kind in kinds}
 
@@ -28,10 +26,6 @@ class Informer:
         """All objects of a class, in order of their becoming known."""
         yield from self._things[kind].values()
 
-    def wants(self, change: Change) -> bool:
-        """Whether it is of a class that is followed."""
-        return change.key[0] in self._things
-
     def hear(self, change: Change) -> None:
         """Something has changed."""
         kind, name = change.key
@@ -40,17 +34,18 @@ class Informer:
             self._things[kind].pop(name, None)
         else:
             self._things[kind][name] = change.after
-        self._told(Change(before, change.after))
+        if before is not None or change.after is not None:
+            self._told(Change(before, change.after))
 
     def resync(self, store: ObjectStore) -> None:
         """Take in everything as it is now; what is as it was is no news."""
-        for kind in self.kinds:
+        for kind, known in self._things.items():
             there: dict[str, Any] = {thing.name: thing for thing in _all(store, kind)}
-            for name in [name for name in self._things[kind] if name not in there]:
-                self.hear(Change(self._things[kind][name], None))
+            for name in [name for name in known if name not in there]:
+                self.hear(Change(known[name], None))
             for name, thing in there.items():
-                if self._things[kind].get(name) != thing:
-                    self.hear(Change(self._things[kind].get(name), thing))
+                if known.get(name) != thing:
+                    self.hear(Change(known.get(name), thing))
 
 
 def _all(store: ObjectStore, kind: type) -> Iterator[Any]:

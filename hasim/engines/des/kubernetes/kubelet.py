@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
-from hasim.engines.des.kubernetes.container import Container
+from hasim.engines.des.kubernetes.container import Container, Laws
+from hasim.engines.des.kubernetes.reports import Reports
 from hasim.engines.des.world import LeapingEnvironment
 from hasim.engines.des.world.alarm import Alarm
-from hasim.model.serving import AnyRestart
-from hasim.protocols.api import Change, Create, Delete, Done, ObjectStore, Patch, Refused, Reply
+from hasim.protocols.api import Change, Create, Done, ObjectStore, Patch, Refused, Reply
 from hasim.protocols.reconcile.admission import admits
 from hasim.protocols.reconcile.objects import Node, NodeLease, Pod
 
@@ -24,52 +23,53 @@ RETRY_MOST_S: Final = 7.0
 """Waits after a renewal that failed: 200 ms, doubling up to 7 s (component-helpers, lease controller, maxBackoff)."""
 
 
-@dataclass(frozen=True)
-class Laws:
-    """Durations of a workload's pods, drawn one after another, and who starts its containers again."""
-
-    start: Iterator[float]
-    stop: Iterator[float]
-    crash: Iterator[float] | None
-    restart: AnyRestart
-
-
 class Kubelet:
-    """A node: `powered` while its host stands, `up` while its kubelet runs too, and `frozen` while nothing on it does.
+    """A node: `powered` while its host stands, `awake` while it is not frozen either, `up` while its kubelet runs too.
 
     Containers run on without a kubelet, but nobody starts them again, and no news of them gets out. When the host falls
     all of them end. A kubelet that comes back starts what is bound to it and was not deleted meanwhile.
     """
 
-    def __init__(self, world: KubernetesWorld, name: str, laws: Mapping[str, Laws], phase: float) -> None:
+    kinds = (Pod,)
+
+    def __init__(self, world: KubernetesWorld, node: Node, laws: Mapping[str, Laws], phase: float) -> None:
         """A node in place, whose next renewal comes in `phase` seconds."""
         self.world = world
         self.env: LeapingEnvironment = world.env
-        self.name = name
-        self.laws: Mapping[str, Laws] = laws
+        self.name = node.name
         self.powered = True
         self.runs = True
-        self.frozen = False
         self.containers: dict[str, Container] = {}
-        self._deaf = 0  # how often it has been frozen or away: answers from before count for nothing
+        self._node = node  # its size does not change
+        self._laws = laws
+        self._frozen = 0  # by how many
+        self._reports = Reports(world.api, node.name)
+        self._deaf = 0  # how often it has been away: answers from before count for nothing
+        self._renewals = 0
         self._retry = RETRY_FIRST_S
-        self._held: list[Change] = []
         self._renewal = Alarm(self.env, self.env._now + phase, self._renew)
-        self._close = world.api.watch(self)
+        self._watch = world.api.watch(self)
+
+    @property
+    def awake(self) -> bool:
+        """Whether anything on it does anything."""
+        return self.powered and not self._frozen
 
     @property
     def up(self) -> bool:
         """Whether its kubelet works."""
-        return self.powered and self.runs and not self.frozen
+        return self.awake and self.runs
+
+    @property
+    def now(self) -> float:
+        """The time of day, as objects have it."""
+        return self.env._now
 
     # The lease.
 
     def _renew(self) -> None:
-        if not self.up:
-            return
-        lease = self.world.api.store.get(NodeLease, self.name)
-        renewals = 0 if lease is None else lease.renewals + 1
-        request = Patch(NodeLease, self.name, (("renewals", renewals),))
+        self._renewals += 1
+        request = Patch(NodeLease, self.name, (("renewals", self._renewals),))
         deaf = self._deaf
         self.world.api.ask(self.name, request, lambda reply: self._renewed(reply) if deaf == self._deaf else None)
 
@@ -86,79 +86,65 @@ class Kubelet:
 
     def wants(self, change: Change) -> bool:
         """Whether it is of a pod on this node."""
-        thing = change.before if change.after is None else change.after
-        return isinstance(thing, Pod) and thing.node == self.name
+        pod: Pod = change.before if change.after is None else change.after
+        return pod.node == self.name
 
     def hear(self, change: Change) -> None:
         """A pod of this node has come, changed or gone."""
-        if self.frozen:
-            self._held.append(change)
-        elif self.up:
-            self._mind(change.before.name if change.after is None else change.after.name, change.after)
+        self._mind(change.key[1], change.after)
 
     def resync(self, store: ObjectStore) -> None:
         """All pods of this node, as they are now."""
-        if not self.up:
-            return
         mine = {pod.name: pod for pod in store.all(Pod) if pod.node == self.name}
         for name in [*mine, *(name for name in list(self.containers) if name not in mine)]:
             self._mind(name, mine.get(name))
 
+    def adopt(self, pod: Pod) -> None:
+        """A pod that has been running here for long when the history begins."""
+        self.containers[pod.name] = Container(self, pod, self._laws[pod.template.app], since=self.now)
+
+    def report(self, container: Container) -> None:
+        """Say how a pod is; what is not said now is found to differ when the kubelet is back."""
+        if self.up:
+            running = {"phase": "Running"} if container.ready_at is not None else {}
+            self._reports.status(container.pod, ready_at=container.ready_at, restarts=container.restarts, **running)
+
+    def ended(self, container: Container) -> None:
+        """A container has stopped, as it was told to."""
+        del self.containers[container.pod.name]
+        if self.up:
+            self._reports.gone(container.pod)
+
     def _mind(self, name: str, pod: Pod | None) -> None:
         """Bring a pod where it should be."""
         container = self.containers.get(name)
-        if pod is None:  # gone by force: nobody waits for it to stop
-            if container is not None:
-                container.die()
-                del self.containers[name]
-        elif pod.deleted is not None:
+        if container is not None and (pod is None or pod.created != container.pod.created):
+            container.die()  # gone by force: nobody waits for it to stop
+            del self.containers[name]
+            container = None
+        if pod is None:
+            return
+        if pod.deleted is not None:
             if container is None:
-                self._say_gone(name)
+                self._reports.gone(pod)
             else:
-                container.stop(lambda: self._gone(name))
+                container.stop()
         elif container is None:
             if pod.phase != "Failed":
                 self._take(pod)
-        elif pod.ready is not (container.state == "running"):  # somebody else, or nobody, has said how it is
-            self.report(name, ready_at=self.env._now if container.state == "running" else None)
+        elif pod.ready is not (container.ready_at is not None) or pod.restarts != container.restarts:
+            self.report(container)
 
     def _take(self, pod: Pod) -> None:
-        node = self.world.api.store.get(Node, self.name)
-        running = [container.pod for container in self.containers.values()]
-        why = None if node is None else admits(node, running, pod)
+        """Start a pod, if there is room for it; one that is said to be ready is so no longer."""
+        why = admits(self._node, [container.pod for container in self.containers.values()], pod)
         if why is not None:
-            self.report(pod.name, phase="Failed", reason=why, ready_at=None)
+            self._reports.status(pod, phase="Failed", reason=why, ready_at=None)
             return
-        self.containers[pod.name] = Container(self, pod)
-
-    def adopt(self, pod: Pod) -> None:
-        """A pod that has been running here for long when the history begins."""
-        self.containers[pod.name] = Container(self, pod, since=0.0)
-
-    def _gone(self, name: str) -> None:
-        self.containers.pop(name, None)
-        self._say_gone(name)
-
-    def _say_gone(self, name: str) -> None:
-        self._insist(lambda answer: self.world.api.ask(self.name, Delete(Pod, name, force=True), answer))
-
-    def report(self, name: str, **fields: Any) -> None:
-        """Say how a pod is."""
-        patch = Patch(Pod, name, tuple(fields.items()))
-        self._insist(lambda answer: self.world.api.ask(self.name, patch, answer))
-
-    def _insist(self, ask: Callable[[Callable[[Reply | None], None]], None], wait: float = RETRY_FIRST_S) -> None:
-        """Ask until there is an answer, whatever it says; a kubelet that has gone asks no more."""
-        deaf = self._deaf
-        if not self.up:
-            return
-
-        def answered(reply: Reply | None) -> None:
-            if reply is None and deaf == self._deaf:
-                again = min(2 * wait, RETRY_MOST_S)
-                Alarm(self.env, self.env._now + wait, lambda: self._insist(ask, again) if deaf == self._deaf else None)
-
-        ask(answered)
+        container = Container(self, pod, self._laws[pod.template.app])
+        self.containers[pod.name] = container
+        if pod.ready:
+            self.report(container)
 
     # What becomes of the node.
 
@@ -169,41 +155,58 @@ class Kubelet:
         self.powered = powered
         if powered:
             self._come_back()
-        else:
-            self._deaf += 1
-            for container in self.containers.values():
-                container.die()
-            self.containers.clear()
-            self.world.all_turned()
+            return
+        self._go_away()
+        for container in self.containers.values():
+            container.die()
+        self.containers.clear()
 
     def set_runs(self, runs: bool) -> None:
         """The kubelet alone falls, or is back."""
-        if runs != self.runs:
-            self.runs = runs
-            self._deaf += not runs
-            if runs:
-                self._come_back()
+        if runs == self.runs:
+            return
+        self.runs = runs
+        if runs:
+            self._come_back()
+        else:
+            self._go_away()
 
     def freeze(self) -> None:
-        """Nothing on the node does anything."""
-        self.frozen = True
-        self._deaf += 1
-        self.world.all_turned()
+        """Nothing on the node does anything, until all who froze it let it."""
+        self._frozen += 1
+        if self._frozen == 1:
+            self._go_away()
+            for container in self.containers.values():
+                container.freeze()
+            self.world.all_turned()
 
     def thaw(self) -> None:
-        """All of it goes on: a renewal that is overdue comes at once."""
-        self.frozen = False
-        self.world.all_turned()
-        held, self._held = self._held, []
-        for change in held:
-            self.hear(change)
-        self._come_back()
+        """All of it goes on: a renewal that is overdue comes at once, and the pods are listed anew."""
+        self._frozen -= 1
+        if not self._frozen:
+            self.world.all_turned()
+            self._let_go_on()
+            self._come_back()
+
+    def end(self) -> None:
+        """The machine is given back."""
+        self.set_power(False)
+
+    def _go_away(self) -> None:
+        self._deaf += 1
+        self._renewal.cancel()
+        self._reports.forget()
+        self._watch.close()
 
     def _come_back(self) -> None:
         if not self.up:
             return
-        self._renewal.cancel()
         self._retry = RETRY_FIRST_S
         self._renewal = Alarm(self.env, self.env._now, self._renew)
-        self._close()
-        self._close = self.world.api.watch(self)
+        self._watch.close()
+        self._watch = self.world.api.watch(self)
+        self._let_go_on()
+
+    def _let_go_on(self) -> None:
+        for container in list(self.containers.values()):
+            container.go_on()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from hasim.engines.des.kubernetes.pace import Bucket, Pace
 from hasim.engines.des.world.alarm import Alarm
 from hasim.protocols.api import Change, Delete, Done, Refused, Reply, Request
 from hasim.protocols.reconcile.controller import Backoffs, Controller, Plan
@@ -12,37 +13,39 @@ from hasim.protocols.reconcile.controller import Backoffs, Controller, Plan
 if TYPE_CHECKING:
     from hasim.engines.des.kubernetes.control import ControlProcess
 
-PERIODIC = ""
+PERIODIC: Final = ""
 """The key of a controller's own beat."""
 
 
 class Loop:
-    """A controller, driven: one key at a time, the requests of a batch at once.
+    """A controller, driven: one key at a time, the requests of a batch at once, as fast as its client may.
 
-    A key that comes up while it waits is there once. One whose requests failed comes again after its back-off.
+    A key that comes up while it waits is there once. One that is to come later, as its plan says or since a request
+    failed, comes at the earliest of these times (client-go util/workqueue).
     """
 
-    def __init__(self, process: ControlProcess, controller: Controller) -> None:
+    def __init__(self, process: ControlProcess, controller: Controller, pace: Pace) -> None:
         self._process = process
         self._controller = controller
+        self._bucket = Bucket(pace, process.env._now)
         self._queue: dict[str, None] = {}
+        self._later: dict[str, tuple[float, Alarm]] = {}
         self._busy = False
         self._backoffs = Backoffs()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is to be done but its own beat."""
+        return not self._busy and not self._queue and not self._later.keys() - {PERIODIC}
 
     def begin(self) -> None:
         """Its process has begun to lead; a controller with a beat begins with it."""
         if self._controller.period is not None:
-            self.add(PERIODIC)
+            self._queue[PERIODIC] = None
 
     def hear(self, change: Change) -> None:
         """The cache has changed."""
-        for key in self._controller.keys(change, self._process.informer):
-            self.add(key)
-
-    def add(self, key: str) -> None:
-        """Put a key into the queue, and take the next if nothing is under way."""
-        self._queue[key] = None
-        self.go_on()
+        self._queue.update(dict.fromkeys(self._controller.keys(change, self._process.informer)))
 
     def go_on(self) -> None:
         """Take the next key, and the next, until there is something to wait for."""
@@ -77,15 +80,27 @@ class Loop:
             self.go_on()
 
         for request in batch:
-            self._process.ask(request, _answer_to(request, answered))
+            self._process.ask(request, _answer_to(request, answered), self._bucket)
 
     def _done(self, key: str, again: float | None) -> None:
         self._busy = False
         if key == PERIODIC and self._controller.period is not None:
             again = self._controller.period
         if again is not None:
-            process = self._process
-            Alarm(process.env, process.env._now + again, lambda: self.add(key) if process.alive else None)
+            self._add_later(key, self._process.env._now + again)
+
+    def _add_later(self, key: str, at: float) -> None:
+        waiting = self._later.get(key)
+        if waiting is not None:
+            if waiting[0] <= at:
+                return
+            waiting[1].cancel()
+        self._later[key] = at, Alarm(self._process.env, at, lambda: self._due(key))
+
+    def _due(self, key: str) -> None:
+        del self._later[key]
+        self._queue[key] = None
+        self.go_on()
 
 
 def _answer_to(request: Request, answered: Callable[[Request, Reply | None], None]) -> Callable[[Reply | None], None]:

@@ -48,6 +48,7 @@ def _of_node(before: Node | None, after: Node) -> Iterator[Told]:
         return
     if before.ready != after.ready:
         yield ("node ready" if after.ready == "True" else "node not ready"), after.name, ""
-    for taint in after.taints:
-        if taint.effect == "NoExecute" and before.tainted(taint.key, "NoExecute") is None:
-            yield "node tainted", after.name, {"taint": taint.key}
+    for node, other, kind in ((before, after, "node untainted"), (after, before, "node tainted")):
+        for taint in node.taints:
+            if taint.effect == "NoExecute" and other.tainted(taint.key, "NoExecute") is None:
+                yield kind, node.name, {"taint": taint.key}

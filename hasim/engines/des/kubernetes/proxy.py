@@ -13,13 +13,19 @@ if TYPE_CHECKING:
     from hasim.engines.des.kubernetes.world import KubernetesWorld
 
 SYNC_S: Final = 1.0
-"""Rules are written at most once a second (kube-proxy, minSyncPeriod)."""
+"""From one write of the rules to the next, at least (minSyncPeriod, k/k pkg/proxy/apis/config/v1alpha1/defaults.go)."""
 
 
 class Proxy:
-    """The rules of one node, by app: which pods a connection may go to, each with the same chance."""
+    """The rules of one node: for each workload, the pods that its connections go to.
+
+    `up` while whoever keeps them runs, and while the node is not frozen.
+    """
+
+    kinds = (Endpoints,)
 
     def __init__(self, world: KubernetesWorld, name: str, chance: Callable[[], float]) -> None:
+        """Rules that are as the endpoints are."""
         self.world = world
         self.name = name
         self.up = True
@@ -27,17 +33,17 @@ class Proxy:
         self._heard: dict[str, tuple[str, ...]] = {}
         self._chance = chance
         self._due: Alarm | None = None
-        self._close = world.api.watch(self)
+        self._watch = world.api.watch(self)
 
     def wants(self, change: Change) -> bool:
-        """Whether it is about endpoints."""
-        return isinstance(change.after, Endpoints)
+        """Whether there are endpoints to write."""
+        return change.after is not None
 
     def hear(self, change: Change) -> None:
         """Other endpoints: they become rules with the next sync."""
         self._heard[change.after.name] = change.after.pods
-        env = self.world.env
-        if self.up and (self._due is None or not self._due.pending):
+        if self._due is None:
+            env = self.world.env
             self._due = Alarm(env, env._now + SYNC_S * self._chance(), self._write)
 
     def resync(self, store: ObjectStore) -> None:
@@ -47,15 +53,19 @@ class Proxy:
 
     def set_up(self, up: bool) -> None:
         """Whoever keeps the rules has gone, or is back."""
-        if up != self.up:
-            self.up = up
-            self._close()
-            if up:
-                self._close = self.world.api.watch(self)
-            elif self._due is not None:
-                self._due.cancel()
+        if up == self.up:
+            return
+        self.up = up
+        self._watch.close()
+        self._heard.clear()
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        if up:
+            self._watch = self.world.api.watch(self)
 
     def _write(self) -> None:
+        self._due = None
         heard, self._heard = self._heard, {}
         for app, pods in heard.items():
             if self.rules.get(app) != pods:

@@ -1,30 +1,34 @@
-"""The Kubernetes of a live cluster: who leads its control loops, what stands of its nodes, which workloads serve."""
+"""The Kubernetes of a live cluster: who leads its control loops, what stands of its nodes, and the verbs of faults."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hasim.engines.des.draws import draws, durations
-from hasim.engines.des.kubernetes.api import Api
+from hasim.engines.des.kubernetes.api import Api, subject_of
 from hasim.engines.des.kubernetes.beginning import bring_about
-from hasim.engines.des.kubernetes.control import CONTROLLERS_PACE, SCHEDULER_PACE, ControlProcess
-from hasim.engines.des.kubernetes.kubelet import RENEW_S, Kubelet, Laws
+from hasim.engines.des.kubernetes.cloud import Cloud
+from hasim.engines.des.kubernetes.container import Laws
+from hasim.engines.des.kubernetes.control import ControlProcess
+from hasim.engines.des.kubernetes.kubelet import RENEW_S, Kubelet
 from hasim.engines.des.kubernetes.notes import told
+from hasim.engines.des.kubernetes.pace import CONTROLLERS_PACE, SCHEDULER_PACE
 from hasim.engines.des.kubernetes.proxy import Proxy
+from hasim.engines.des.kubernetes.serving import Serving
 from hasim.engines.des.leases.role import LeaseRole
 from hasim.engines.des.leases.world import OUT_OF_OFFICE
 from hasim.engines.des.reach import Reach
 from hasim.engines.des.requests.links import Links
 from hasim.engines.des.world import LeapingEnvironment, Touch
 from hasim.engines.des.world.alarm import Alarm
+from hasim.engines.des.world.verbs import lasting
 from hasim.faults import Rule
 from hasim.model.kubernetes import Kubernetes
 from hasim.model.parts import Workload
 from hasim.model.placement import place
-from hasim.protocols.api import Change, Create, Delete, Request
+from hasim.protocols.api import Change, Create, Refused, Request
 from hasim.protocols.reconcile.cluster_autoscaler import ClusterAutoscalerController, Machine
 from hasim.protocols.reconcile.controller import Controller
 from hasim.protocols.reconcile.deployments import DeploymentController
@@ -49,7 +53,9 @@ from hasim.streams import FEW, uniforms
 if TYPE_CHECKING:
     from hasim.engines.des.live import LiveCluster
 
-KINDS = (Node, NodeLease, Pod, ReplicaSet, Deployment, StatefulSet, Endpoints, Machine)
+KINDS: Final = (Node, NodeLease, Pod, ReplicaSet, Deployment, StatefulSet, Endpoints, Machine)
+API: Final = "kubernetes/api"
+"""What rules about messages call the API servers, behind whatever balances them; no declared name has a slash."""
 
 
 class KubernetesWorld:
@@ -67,27 +73,23 @@ class KubernetesWorld:
         self.note = live.note
         self.kubelets: dict[str, Kubelet] = {}
         self.proxies: dict[str, Proxy] = {}
-        self._chance = uniforms(live.streams["kubernetes"], FEW)
-        self._links = Links(self.env, live.streams["kubernetes/links"])
-        latency = durations(declared.latency, live.streams, "kubernetes/latency")
-        self.api = Api(self.env, declared.api, self._links, latency, self._chance, self._changed)
-        parts = live.system.cluster.parts
-        self._workloads = {name: part for name, part in parts.items() if isinstance(part, Workload)}
-        units = {unit.name: index for index, unit in enumerate(live.system.units) if unit.kind == "workload"}
-        self._variables = {name: units[name] for name in self._workloads}
-        self._laws = {name: self._laws_of(name, part) for name, part in self._workloads.items()}
+        streams = live.streams
+        self._chance = uniforms(streams["kubernetes"], FEW)
+        self._links = Links(self.env, streams["kubernetes/links"])
+        latency = durations(declared.latency, streams, "kubernetes/latency")
+        self.api = Api(self.env, API, self._links, latency, self._chance, self._changed, self._conflict)
+        self._serving = Serving(live, self.env, self.api.store, self.kubelets)
+        self.turned, self.all_turned = self._serving.turned, self._serving.all_turned
+        self._laws = {name: self._laws_of(name, part) for name, part in self._serving.workloads.items()}
         self._processes: dict[tuple[str, str], ControlProcess] = {}
         self._reach = Reach(live, [declared.api], self._reach_turned)
         topology = live.system.cluster.topology
         self._paths = topology.paths()
-        hosts = dict.fromkeys(host for name in declared.nodes for host in topology.hosts_in(name))
-        self._hosts = list(hosts)
-        self._zones = {host: self._paths[host][-2] if len(self._paths[host]) > 1 else "" for host in hosts}
-        self._provisioning = (
-            None
-            if declared.provisioning is None
-            else draws(declared.provisioning, live.streams, "kubernetes/provisioning")
-        )
+        self._hosts = list(dict.fromkeys(host for name in declared.nodes for host in topology.hosts_in(name)))
+        zones = topology.at_level("zone")
+        self._zones = {host: next((place for place in self._paths[host] if place in zones), "") for host in self._hosts}
+        self._proxies_run: dict[str, bool] = {}
+        self._cloud = self._found_cloud()
 
     def _laws_of(self, name: str, part: Workload) -> Laws:
         streams = self.live.streams
@@ -95,6 +97,13 @@ class KubernetesWorld:
         return Laws(
             draws(part.start, streams, f"{name}/start"), draws(part.stop, streams, f"{name}/stop"), crash, part.restart
         )
+
+    def _found_cloud(self) -> Cloud | None:
+        autoscaler, takes = self.declared.autoscaler, self.declared.provisioning
+        if autoscaler is None or takes is None:
+            return None
+        provisioning = draws(takes, self.live.streams, "kubernetes/provisioning")
+        return Cloud(self.api, provisioning, autoscaler.pods, self._add_node, self._remove_node)
 
     # The beginning.
 
@@ -105,10 +114,10 @@ class KubernetesWorld:
         for host in self._hosts:
             node = Node(host, self._zones[host], self.declared.cpu, self.declared.pods, created=now)
             requests += [Create(node), Create(NodeLease(host))]
-        requests += [Create(self._set_of(name, part, now)) for name, part in self._workloads.items()]
+        requests += [Create(_set_of(name, part, now)) for name, part in self._serving.workloads.items()]
         bring_about(store, requests, [*self._settling_controllers(), Scheduler()], now)
-        for host in self._hosts:
-            self._add_node(host)
+        for node in store.all(Node):
+            self._add_node(node)
         for pod in store.all(Pod):
             if pod.node is not None:
                 self.kubelets[pod.node].adopt(pod)
@@ -118,18 +127,15 @@ class KubernetesWorld:
     def _settling_controllers(self) -> list[Controller]:
         return [DeploymentController(), ReplicaSetController("0"), StatefulSetController(), EndpointsController()]
 
-    def _set_of(self, name: str, part: Workload, now: float) -> Deployment | ReplicaSet | StatefulSet:
-        template = part.template(name)
-        if part.controller == "deployment":
-            return Deployment(name, part.replicas, template, created=now)
-        if part.controller == "replica_set":
-            return ReplicaSet(name, part.replicas, template, created=now)
-        return StatefulSet(name, part.replicas, template, created=now)
-
-    def _add_node(self, name: str) -> None:
-        self.kubelets[name] = Kubelet(self, name, self._laws, RENEW_S * self._chance())
+    def _add_node(self, node: Node) -> None:
+        name = node.name
+        self.kubelets[name] = Kubelet(self, node, self._laws, RENEW_S * self._chance())
         if self.declared.proxies is not None and name in self._zones:
             self.proxies[name] = Proxy(self, name, self._chance)
+            self._proxies_run[name] = True
+
+    def _remove_node(self, name: str) -> None:
+        self.kubelets.pop(name).set_power(False)
 
     def _wire(self) -> None:
         live, gates = self.live, self.live.gates
@@ -194,6 +200,10 @@ class KubernetesWorld:
 
     # What stands.
 
+    def stands(self, name: str) -> bool:
+        """Whether the host of a node stands."""
+        return name not in self._paths or self.live.gates.is_true(self.live.nodes["standing", name])
+
     def _host_turned(self, host: str, up: bool) -> None:
         self.kubelets[host].set_power(up)
         self._see_proxy(host)
@@ -202,86 +212,72 @@ class KubernetesWorld:
         self.kubelets[host].set_runs(up)
 
     def _proxy_turned(self, host: str, up: bool) -> None:
-        self.proxies[host].set_up(up)
+        self._proxies_run[host] = up
+        self._see_proxy(host)
 
     def _see_proxy(self, host: str) -> None:
         proxy = self.proxies.get(host)
-        if proxy is not None and not self.kubelets[host].powered:
-            proxy.set_up(False)
+        if proxy is not None:
+            proxy.set_up(self._proxies_run[host] and self.kubelets[host].awake)
 
-    # What serves.
-
-    def all_turned(self) -> None:
-        """Something has happened to a node: see after all workloads."""
-        for name in self._workloads:
-            self.turned(name)
-
-    def turned(self, app: str) -> None:
-        """Something has happened to a pod of a workload: see whether enough of them serve."""
-        part = self._workloads.get(app)
-        if part is None:
-            return
-        endpoints = self.api.store.get(Endpoints, app)
-        serving = 0 if endpoints is None else sum(map(self._serves, endpoints.pods))
-        variable, up = self._variables[app], serving >= part.required
-        if self.live.is_up(variable) != up:
-            self.live.turn(variable, up)
-
-    def _serves(self, name: str) -> bool:
-        pod = self.api.store.get(Pod, name)
-        kubelet = None if pod is None or pod.node is None else self.kubelets.get(pod.node)
-        container = None if kubelet is None else kubelet.containers.get(name)
-        return container is not None and container.serving
+    # What the store says.
 
     def _changed(self, change: Change) -> None:
         """The store has changed."""
-        for kind, subject, detail in told(change):
-            self.note(kind, subject, detail)
-        thing = change.before if change.after is None else change.after
-        if isinstance(thing, Endpoints):
-            self.turned(thing.name)
-        elif isinstance(thing, Machine):
-            self._machine(thing, change.after is None)
+        for fact, subject, detail in told(change):
+            self.note(fact, subject, detail)
+        kind, name = change.key
+        if kind is Endpoints:
+            self.turned(name)
+        elif kind is Machine and self._cloud is not None:
+            self._cloud.hear(change)
 
-    def _machine(self, machine: Machine, gone: bool) -> None:
-        """The cloud: a machine that is asked for comes after a while, and one that is given back goes at once."""
-        if gone:
-            kubelet = self.kubelets.get(machine.name)
-            if kubelet is not None:
-                kubelet.set_power(False)
-                self.api.put(Delete(Node, machine.name))
-                self.api.put(Delete(NodeLease, machine.name))
-        elif self._provisioning is not None and machine.name not in self.kubelets:
-            Alarm(self.env, self.env._now + next(self._provisioning), lambda: self._appear(machine))
-
-    def _appear(self, machine: Machine) -> None:
-        if self.api.store.get(Machine, machine.name) is None:
-            return
-        self.api.put(Create(NodeLease(machine.name)))
-        self.api.put(Create(Node(machine.name, machine.zone, machine.cpu, self.declared.pods, created=self.env._now)))
-        self._add_node(machine.name)
+    def _conflict(self, who: str, request: Request, reply: Refused) -> None:
+        kind, name = subject_of(request)
+        self.note("conflict", who, {"over": f"{kind.__name__} {name}", "why": reply.why})
 
     # The verbs of faults.
 
     def nodes_in(self, names: Collection[str]) -> list[str]:
-        """The nodes that are called so, or stand in a domain that is."""
-        return [host for host in self._hosts if any(place in names for place in self._paths[host])]
+        """The nodes that are called so, or stand in a domain that is; and the API, where its servers do."""
+        found = [host for host in self._hosts if any(place in names for place in self._paths[host])]
+        return [*found, API] if self._reach.stands_in(names) else found
 
-    @contextmanager
+    def has(self, node: str) -> bool:
+        """Whether it is one of these."""
+        return node == API or node in self.kubelets
+
+    @lasting
     def rule(self, rule: Rule) -> Iterator[Touch]:
         """Ask this rule about every message between the API and anybody."""
         touch = Touch()
         entry = (rule, touch)
         self._links.rules.append(entry)
+        self.api.rules_changed()
         yield touch
         self._links.rules.remove(entry)
 
-    @contextmanager
+    @lasting
     def paused(self, node: str) -> Iterator[Touch]:
-        """Freeze a node with all that runs on it."""
+        """Freeze a node with all that runs on it; or the API."""
+        if node == API:
+            self.api.freeze()
+            yield Touch(True)
+            self.api.thaw()
+            return
         kubelet = self.kubelets[node]
-        touch = Touch()
-        touch.touched = kubelet.powered
+        touch = Touch(kubelet.powered)
         kubelet.freeze()
+        self._see_proxy(node)
         yield touch
         kubelet.thaw()
+        self._see_proxy(node)
+
+
+def _set_of(name: str, part: Workload, now: float) -> Deployment | ReplicaSet | StatefulSet:
+    template = part.template(name)
+    if part.controller == "deployment":
+        return Deployment(name, part.replicas, template, created=now)
+    if part.controller == "replica_set":
+        return ReplicaSet(name, part.replicas, template, created=now)
+    return StatefulSet(name, part.replicas, template, created=now)

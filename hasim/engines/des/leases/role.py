@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from hasim.engines.des.leases.world import LeaseWorld
 from hasim.engines.des.played import PlayedRole
 from hasim.engines.des.reach import Reach
 from hasim.engines.des.world import LeapingEnvironment, Node, World
-from hasim.model.parts import Elected
+from hasim.model.leasing import CALL_ONE_WAY
+from hasim.model.parts import Elected, Standby
 from hasim.model.system import Switch
+from hasim.protocols.health import CrashLoopBackOff
 
 if TYPE_CHECKING:
     from hasim.engines.des.live import LiveCluster
@@ -26,7 +29,9 @@ class LeaseRole(PlayedRole):
         self.switch = switch
         cluster = live.system.cluster
         declared = cluster.parts[part]
-        assert isinstance(declared, Elected)
+        assert isinstance(declared, Elected | Standby)
+        own = declared if isinstance(declared, Elected) else None  # a pair has the lease alone, all else as usual
+        restart = CrashLoopBackOff() if own is None else own.restart
         assert isinstance(live.env, LeapingEnvironment)
         hard = [other for other, kind in cluster.needs(part).items() if kind == "hard"]
         self.store = Reach(live, hard, self._store_turned)
@@ -37,9 +42,9 @@ class LeaseRole(PlayedRole):
             self.members,
             declared.lease,
             live.note,
-            latency=declared.latency,
-            restarts={member: declared.restart.counting() for member in self.members},
-            duty=declared.duty,
+            latency=CALL_ONE_WAY if own is None else own.latency,
+            restarts={member: restart.counting() for member in self.members},
+            duty=None if own is None else own.duty,
             zones=self.zones(),
             turned=self.turned,
         )
@@ -70,6 +75,12 @@ class LeaseRole(PlayedRole):
         self._settling = True
         self.leases.set_contact(self.store.contact)
         super().settle()
+
+    def members_in(self, names: Collection[str]) -> list[str]:
+        """Its candidates, and the store where what keeps it stands."""
+        store = self.leases.store
+        kept = [store.name] if store is not None and self.store.stands_in(names) else []
+        return super().members_in(names) + kept
 
     def _store_turned(self) -> None:
         self.live.unsettled[self.part] = self

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 class RequestPath:
     """Everything that requests meet, and the verbs of faults that act on it."""
 
-    def __init__(self, live: LiveCluster, loads: Sequence[Load], probed: Sequence[str] = ()) -> None:
-        """Build the way of each load, and these pools, whose servers are probed; nothing is asked before `start`."""
+    def __init__(self, live: LiveCluster, loads: Sequence[Load], killed: Sequence[str] = ()) -> None:
+        """Build the way of each load, and these pools, whose servers may be killed; nothing is asked before `start`."""
         assert isinstance(live.env, LeapingEnvironment)
         self.live = live
         self.env = live.env
@@ -60,7 +60,7 @@ class RequestPath:
         self._instances_within: dict[str, set[str]] = {}  # the same of each balancer
         self._around: dict[str, set[str]] = {}  # what each replica and balancer is called, and stands in
         self._quiet = not loads
-        for name in probed:
+        for name in killed:
             self._pool(name)
         for load in loads:
             route = route_of(load, self.cluster.parts)
@@ -132,12 +132,12 @@ class RequestPath:
             if pool.serving.liveness is not None or pool.serving.readiness is not None:
                 kubelet = Kubelet(self.env, replica, live.streams, self._quiet)
                 self._kubelets.append(kubelet)
-                if killed is not None:
-                    kubelet.killed = partial(self._killed, killed)
+                kubelet.killed = partial(self.kill, replica.name)
 
-    def _killed(self, variable: int, down: bool) -> None:
-        """A liveness probe has ended a process, or it is there again."""
-        if self.live.is_up(variable) == down:
+    def kill(self, name: str, down: bool) -> None:
+        """A liveness probe or a remedy has ended a process, or it is there again: figures of time hear of it."""
+        variable = self.live.kills.get(name)
+        if variable is not None and self.live.is_up(variable) == down:
             self.live.turn(variable, not down)
 
     def _grounds(self, name: str, part: Part) -> tuple[int, set[str]]:
