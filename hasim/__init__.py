@@ -3,16 +3,17 @@
 Models     load loads models Cluster Scenario Service SLO Topology
 Parts      Quorum Pool Balancer Elected Standby Queue Unit Part
 Failures   Failure Restart Failover Crew Spares Burst Maintenance preset presets
-Laws       Exponential Weibull Lognormal Gamma Fixed Uniform Mixture Empirical
+Laws       Exponential Weibull Lognormal Gamma Fixed Uniform Mixture Empirical Takeover
 Faults     Crash Pause PowerLoss Partition OneWay CutLink SlowLink Loss Duplicate SlowDisk DiskStall DiskFull
            ClockSkew ClockJump SlowServer ErrorAnswers Unready Drain Stop
 Requests   Load Serving Clients Dns Poisson Paced Steps Spike Daily Replay WarmUp Collections
 Policies   RoundRobin WeightedRoundRobin Random LeastRequest LeastConnections ConsistentHash First
-           Check Probe CrashLoopBackOff SystemdRestart Vrrp MaxFails OutlierDetection
+           Check Probe CrashLoopBackOff SystemdRestart Monit Vrrp MaxFails OutlierDetection
 Clients    Retry NoBackoff ConstantBackoff ExponentialBackoff EqualJitter FullJitter DecorrelatedJitter
            TokenBucket RetryRatio ConcurrentRetries CircuitBreaker CountBreaker AdaptiveThrottling Hedge
-Protocols  Raft Etcd Workload
-Verbs      solve estimate simulate plot_downtime plot_blame timeline spacetime plot_requests plot_latency
+Protocols  Raft Etcd Workload Lease TtlLease Duty
+Kubernetes Kubernetes NodeLifecycle ClusterAutoscaler Healing Remedy
+Verbs      solve estimate simulate plot_downtime plot_blame timeline spacetime plot_requests plot_latency plot_leaders
 Results    Solution Sample Run Estimate failed_share
 Units      s h
 Errors     ModelError CannotModel
@@ -84,7 +85,9 @@ if TYPE_CHECKING:
     from hasim.model.cluster import Cluster
     from hasim.model.demand import Clients, Daily, Dns, Load, Paced, Poisson, Replay, Spike, Steps
     from hasim.model.failures import Burst, Crew, Failover, Failure, Maintenance, Restart, Spares
-    from hasim.model.laws import Empirical, Exponential, Fixed, Gamma, Lognormal, Mixture, Uniform, Weibull
+    from hasim.model.healing import Healing
+    from hasim.model.kubernetes import Kubernetes
+    from hasim.model.laws import Empirical, Exponential, Fixed, Gamma, Lognormal, Mixture, Takeover, Uniform, Weibull
     from hasim.model.load import load, loads
     from hasim.model.parts import Balancer, Elected, Part, Pool, Queue, Quorum, Standby, Unit
     from hasim.model.presets import preset, presets
@@ -94,12 +97,24 @@ if TYPE_CHECKING:
     from hasim.model.serving import Collections, Serving, WarmUp
     from hasim.model.shelf import model_names as models
     from hasim.model.topology import Topology
-    from hasim.protocols.health import Check, CrashLoopBackOff, Probe, SystemdRestart
+    from hasim.protocols.health import Check, CrashLoopBackOff, Monit, Probe, SystemdRestart
+    from hasim.protocols.lease.settings import Duty, Lease, TtlLease
+    from hasim.protocols.reconcile.cluster_autoscaler import ClusterAutoscaler
+    from hasim.protocols.reconcile.node_lifecycle import NodeLifecycle
+    from hasim.protocols.reconcile.remedy import Remedy
     from hasim.protocols.vrrp import Vrrp
     from hasim.results import Estimate, Run, Sample, Solution
     from hasim.results.failed_share import failed_share
     from hasim.units import h, s
-    from hasim.views import plot_blame, plot_downtime, plot_latency, plot_requests, spacetime, timeline
+    from hasim.views import (
+        plot_blame,
+        plot_downtime,
+        plot_latency,
+        plot_leaders,
+        plot_requests,
+        spacetime,
+        timeline,
+    )
 
 __version__ = "0.1.0"
 
@@ -133,7 +148,7 @@ _HOMES = {
     ],
     "hasim.model.demand": ["Clients", "Daily", "Dns", "Load", "Paced", "Poisson", "Replay", "Spike", "Steps"],
     "hasim.model.serving": ["Collections", "Serving", "WarmUp"],
-    "hasim.protocols.health": ["Check", "CrashLoopBackOff", "Probe", "SystemdRestart"],
+    "hasim.protocols.health": ["Check", "CrashLoopBackOff", "Monit", "Probe", "SystemdRestart"],
     "hasim.protocols.vrrp": ["Vrrp"],
     "hasim.engines.des": ["simulate"],
     "hasim.engines.des.etcd.handle": ["Etcd"],
@@ -170,6 +185,7 @@ _HOMES = {
         "Gamma",
         "Lognormal",
         "Mixture",
+        "Takeover",
         "Uniform",
         "Weibull",
     ],
@@ -181,10 +197,24 @@ _HOMES = {
     "hasim.model.service": ["SLO", "Service"],
     "hasim.model.shelf": ["models"],
     "hasim.model.topology": ["Topology"],
+    "hasim.protocols.lease.settings": ["Duty", "Lease", "TtlLease"],
+    "hasim.model.healing": ["Healing"],
+    "hasim.protocols.reconcile.remedy": ["Remedy"],
+    "hasim.model.kubernetes": ["Kubernetes"],
+    "hasim.protocols.reconcile.node_lifecycle": ["NodeLifecycle"],
+    "hasim.protocols.reconcile.cluster_autoscaler": ["ClusterAutoscaler"],
     "hasim.results": ["Estimate", "Run", "Sample", "Solution"],
     "hasim.results.failed_share": ["failed_share"],
     "hasim.units": ["h", "s"],
-    "hasim.views": ["plot_blame", "plot_downtime", "plot_latency", "plot_requests", "spacetime", "timeline"],
+    "hasim.views": [
+        "plot_blame",
+        "plot_downtime",
+        "plot_latency",
+        "plot_leaders",
+        "plot_requests",
+        "spacetime",
+        "timeline",
+    ],
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -200,6 +230,7 @@ __all__ = [
     "ClockJump",
     "ClockSkew",
     "Cluster",
+    "ClusterAutoscaler",
     "Collections",
     "ConcurrentRetries",
     "ConsistentHash",
@@ -216,6 +247,7 @@ __all__ = [
     "Dns",
     "Drain",
     "Duplicate",
+    "Duty",
     "Elected",
     "Empirical",
     "EqualJitter",
@@ -230,7 +262,10 @@ __all__ = [
     "Fixed",
     "FullJitter",
     "Gamma",
+    "Healing",
     "Hedge",
+    "Kubernetes",
+    "Lease",
     "LeastConnections",
     "LeastRequest",
     "Load",
@@ -240,7 +275,9 @@ __all__ = [
     "MaxFails",
     "Mixture",
     "ModelError",
+    "Monit",
     "NoBackoff",
+    "NodeLifecycle",
     "OneWay",
     "OutlierDetection",
     "Paced",
@@ -255,6 +292,7 @@ __all__ = [
     "Quorum",
     "Raft",
     "Random",
+    "Remedy",
     "Replay",
     "Restart",
     "Retry",
@@ -275,8 +313,10 @@ __all__ = [
     "Steps",
     "Stop",
     "SystemdRestart",
+    "Takeover",
     "TokenBucket",
     "Topology",
+    "TtlLease",
     "Uniform",
     "Unit",
     "Unready",
@@ -294,6 +334,7 @@ __all__ = [
     "plot_blame",
     "plot_downtime",
     "plot_latency",
+    "plot_leaders",
     "plot_requests",
     "preset",
     "presets",

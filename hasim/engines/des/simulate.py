@@ -84,10 +84,7 @@ def simulate(
     system, holds, kills = _with_holds(cluster, bool(faults), killed)
     warm_up = _warm_up(system) if start == "steady" else 0.0
     refuse_endless(system, length + warm_up, EVENTS_MAX, "simulate")
-    if not protocols:
-        refuse_slow_elections(system, "simulate(protocols=False)", "let it play the protocols")
-    if not (protocols and requests):
-        refuse_what_is_played(cluster, "simulate", "leave `protocols` and `requests` true")
+    _refuse_what_is_left_out(system, protocols, requests)
     settling = _settling_time(system) if protocols else 0.0
     env = LeapingEnvironment(initial_time=-warm_up - settling)
 
@@ -115,14 +112,15 @@ def simulate(
         interrupted += feed.interruption()
     end = min((log.end_s for log in logs), default=env.now)
     logs = [log if log.end_s == end else log.between(0.0, end) for log in logs]
-    return _run(
-        live,
-        seed,
-        level,
-        ports,
-        interrupted,
-        merged(logs, how_played(played)) if logs else None,
-    )
+    return _run(live, seed, level, ports, interrupted, merged(logs, how_played(played)) if logs else None)
+
+
+def _refuse_what_is_left_out(system: System, protocols: bool, requests: bool) -> None:
+    """Refuse what only protocols or requests can show, where they are not played."""
+    if not protocols:
+        refuse_slow_elections(system, "simulate(protocols=False)", "let it play the protocols")
+    if not (protocols and requests):
+        refuse_what_is_played(system.cluster, "simulate", "leave `protocols` and `requests` true")
 
 
 def _find_leaders(live: LiveCluster, settling: float, until: float) -> None:
