@@ -5,8 +5,9 @@ Importing this changes no style and loads no matplotlib; that happens when somet
 
 from hasim.views.blame import plot_blame
 from hasim.views.downtime import plot_downtime
+from hasim.views.leaders import plot_leaders
 from hasim.views.requests import plot_latency, plot_requests
 from hasim.views.spacetime import spacetime
 from hasim.views.timeline import timeline
 
-__all__ = ["plot_blame", "plot_downtime", "plot_latency", "plot_requests", "spacetime", "timeline"]
+__all__ = ["plot_blame", "plot_downtime", "plot_latency", "plot_leaders", "plot_requests", "spacetime", "timeline"]

@@ -81,7 +81,9 @@ def _bars(ax: Axes, terms: Iterable[Reign], y: int, run: Run) -> None:
 def _writes(ax: Axes, facts: list[Fact], row: Mapping[str, int]) -> None:
     """Ticks below the bars: what was accepted, what should not have been, what was refused."""
     wrong = {id(fact) for violation in (*stale_effects(facts), *effects_once(facts)) for fact in violation.facts[-1:]}
-    good, bad, refused = [], [], []
+    good: list[tuple[float, int]] = []
+    bad: list[tuple[float, int]] = []
+    refused: list[tuple[float, int]] = []
     for fact in facts:
         if fact.kind not in ("effect", "write refused") or not isinstance(fact.detail, Mapping):
             continue
