@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hasim.engines.des.world import Calm, Node, World
 from hasim.model.placement import place
+from hasim.model.structure import Expr
 
 if TYPE_CHECKING:
     from hasim.engines.des.clocks import IdleClock
@@ -34,13 +35,17 @@ class PlayedRole(ABC):
         self._settling = False
         self._unpowered: list[str] = []  # members that a fault has cut off from power
         self._paths = cluster.topology.paths()
-        nodes = [live.gates.add(live.system.standing[member]) for member in self.members]
+        nodes = [live.gates.add(self.stands(member)) for member in self.members]
         self.standing = [live.gates.is_true(node) for node in nodes]
         for i, node in enumerate(nodes):
             live.listen(node, partial(self._member_turned, i))
         self._host_nodes = {
             member: live.gates.add(live.system.standing[host]) for member, host in self.hosts.items() if host
         }
+
+    def stands(self, member: str) -> Expr:
+        """When a member's process runs."""
+        return self.live.system.standing[member]
 
     @property
     @abstractmethod

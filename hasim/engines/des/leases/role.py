@@ -11,6 +11,7 @@ from hasim.engines.des.reach import Reach
 from hasim.engines.des.world import LeapingEnvironment, Node, World
 from hasim.model.leasing import CALL_ONE_WAY
 from hasim.model.parts import Elected, Standby
+from hasim.model.structure import Expr, all_of
 from hasim.model.system import Switch
 from hasim.protocols.health import CrashLoopBackOff
 
@@ -49,6 +50,10 @@ class LeaseRole(PlayedRole):
             turned=self.turned,
         )
 
+    def stands(self, member: str) -> Expr:
+        """What holds the part as a whole holds every candidate: nobody leads for it meanwhile."""
+        return all_of([super().stands(member), self.live.system.open[self.part]])
+
     @property
     def world(self) -> World:
         return self.leases.world
@@ -86,10 +91,10 @@ class LeaseRole(PlayedRole):
         self.live.unsettled[self.part] = self
 
     def lead(self) -> None:
-        """No failover is going on where nobody stands, or while somebody leads."""
+        """No failover is going on where nobody stands, while the store is away, or while somebody leads."""
         live, switch = self.live, self.switch
         if switch is None:
             return
-        led = self.leases.led or not any(self.standing)
+        led = self.leases.led or not any(self.standing) or self.store.contact != "open"
         if live.gates.is_true(switch.led) != led:
             live.turn(switch.led, led)
