@@ -376,6 +376,13 @@ def _check_kubernetes(cluster: Cluster) -> Iterator[Problem]:
             if not isinstance(part, Elected) or (part.lease is None and part.leader_elect):
                 said = f"{wanted} is no elected part with a `lease`, nor one with `leader_elect: false`"
                 yield at((*loc, field), f"{said}: nobody would know which of its members acts")
+    for i, autoscaler in enumerate(kubernetes.horizontal):
+        target = parts.get(autoscaler.target)
+        if not isinstance(target, Workload):
+            said = f"no workload is called {autoscaler.target!r}{nearest(autoscaler.target, workloads)}"
+            yield at((*loc, "horizontal", i, "target"), said)
+        elif target.demand is None:
+            yield at((*loc, "horizontal", i, "target"), f"{autoscaler.target} has no `demand` that it could follow")
     known = cluster.topology.paths()
     nodes: dict[str, None] = {}
     for i, name in enumerate(kubernetes.nodes):

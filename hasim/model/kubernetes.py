@@ -11,6 +11,7 @@ from hasim.model.laws import LawField
 from hasim.model.leasing import CALL_ONE_WAY
 from hasim.model.parts.part import Names
 from hasim.protocols.reconcile.cluster_autoscaler import ClusterAutoscaler
+from hasim.protocols.reconcile.horizontal import HorizontalAutoscaler
 from hasim.protocols.reconcile.node_lifecycle import NodeLifecycle
 from hasim.units import Count
 
@@ -40,6 +41,10 @@ class Kubernetes(Declared):
     )
     provisioning: LawField | None = Field(
         default=None, description="From asking for a machine to the node being there, with `autoscaler`."
+    )
+
+    horizontal: tuple[HorizontalAutoscaler, ...] = Field(
+        default=(), description="Horizontal autoscalers, each of one workload, whose `demand` they follow."
     )
 
     @model_validator(mode="after")

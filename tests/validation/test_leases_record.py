@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import binom
 
 from hasim.errors import ModelError
-from hasim.machine import CancelTimer, Effect, Event, Send, SetTimer, Stopping
+from hasim.machine import CancelTimer, Effect, Event, SetTimer, Stopping
 from hasim.protocols.lease import ttl_server
 from hasim.protocols.lease.messages import Renew
 from hasim.protocols.lease.office import WRITE
@@ -155,14 +155,25 @@ def renews_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TtlServer, "_serve", serve)
 
 
+def renews_after_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client waits for a whole period from the answer to its last renewal: every round trip moves it on."""
+    honest_pace = MeasuredClient._paced
+
+    def paced(self: MeasuredClient, effect: Effect, now: float) -> Effect:
+        return effect if isinstance(effect, SetTimer) else honest_pace(self, effect, now)
+
+    monkeypatch.setattr(MeasuredClient, "_paced", paced)
+
+
 ACCEPTED = "writes of the old leader that were accepted"
 REFUSED = "writes of the old leader that were refused"
 BOTH = "two believe that they lead, s, mean"
 
 PLANTED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, str]] = {
-    "passes on the dot": (passes_on_the_dot, "etcd_watch_crash", "of these up to 0.25 s"),
+    "passes on the dot": (passes_on_the_dot, "etcd_watch_crash", "end of the lease to the next leader, s, mean"),
     "no passes": (no_passes, "etcd_crash", NEXT),
     "passes at any moment": (passes_at_any_moment, "etcd_watch_crash", "of these 0.25 to 0.45 s"),
+    "renews after the answer": (renews_after_the_answer, "etcd_watch_crash", "of these 0.25 to 0.45 s"),
     "never overdue": (never_overdue, "redis_pause_deadline_fence", REFUSED),
     "no fence": (no_fence, "redis_pause_deadline_fence", ACCEPTED),
     "impatient": (impatient, "redis_partition_naive", BOTH),

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from hasim.model.demand import AnyArrivals
 from hasim.model.laws import Fixed, LawField
 from hasim.model.parts.part import Part
 from hasim.protocols.health import AnyRestart, CrashLoopBackOff
@@ -44,6 +45,11 @@ class Workload(Part):
     )
     apart: bool = Field(default=False, strict=True, description="No two of its pods on one node (anti-affinity).")
 
+    demand: AnyArrivals | None = Field(
+        default=None, description="Requests a second, for autoscalers: what they make pods use is shared evenly."
+    )
+    cost: Seconds | None = Field(default=None, gt=0, description="CPU time of a request, with `demand`.")
+
     FLOATING: ClassVar[bool] = True
 
     @model_validator(mode="after")
@@ -51,6 +57,8 @@ class Workload(Part):
         for field in ("on", "per_host"):
             if field in self.model_fields_set:
                 raise ValueError(f"`{field}` is of members with a fixed host; pods run on the `nodes` of `kubernetes`")
+        if (self.demand is None) != (self.cost is None):
+            raise ValueError("`demand` says how many requests come and `cost` what each takes: give both")
         if self.required > self.replicas:
             raise ValueError(f"required is {self.required}, but there are only {self.replicas} pods")
         if "spread" in self.model_fields_set and self.spread not in ("zone", "host"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hasim.protocols.api import Change
-from hasim.protocols.reconcile.objects import Endpoints, Node, Pod
+from hasim.protocols.reconcile.objects import Deployment, Endpoints, Node, Pod, ReplicaSet, StatefulSet
 from hasim.trace import Detail
 
 Told = tuple[str, str, Detail]
@@ -20,8 +20,18 @@ def told(change: Change) -> Iterator[Told]:
         yield from _of_node(before, after)
     elif isinstance(before, Node):
         yield "node removed", before.name, ""
+    elif isinstance(before, Deployment | StatefulSet | ReplicaSet) and _is_scaled(before, after):
+        yield "scaled", before.name, {"from": before.replicas, "to": after.replicas}
     elif isinstance(after, Endpoints):
         yield "endpoints", after.name, {"pods": len(after.pods)}
+
+
+def _is_scaled(
+    before: Deployment | StatefulSet | ReplicaSet, after: Deployment | StatefulSet | ReplicaSet | None
+) -> bool:
+    """Whether somebody has changed the number of pods; of a deployment's own sets it says nothing new."""
+    owned = isinstance(before, ReplicaSet) and bool(before.owner)
+    return after is not None and not owned and before.replicas != after.replicas
 
 
 def _of_pod(before: Pod | None, after: Pod | None) -> Iterator[Told]:

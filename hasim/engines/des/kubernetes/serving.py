@@ -55,10 +55,13 @@ class Serving:
             for app in turned:
                 self._look_at(app)
 
-    def _look_at(self, app: str) -> None:
+    def pods_of(self, app: str) -> list[str]:
+        """The pods of a workload that answer, and that traffic is sent to."""
         endpoints = self._store.get(Endpoints, app)
-        serving = 0 if endpoints is None else sum(map(self._serves, endpoints.pods))
-        variable, up = self._variables[app], serving >= self.workloads[app].required
+        return [] if endpoints is None else [name for name in endpoints.pods if self._serves(name)]
+
+    def _look_at(self, app: str) -> None:
+        variable, up = self._variables[app], len(self.pods_of(app)) >= self.workloads[app].required
         if self._live.is_up(variable) != up:
             self._live.turn(variable, up)
 

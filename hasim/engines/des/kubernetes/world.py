@@ -13,6 +13,7 @@ from hasim.engines.des.kubernetes.cloud import Cloud
 from hasim.engines.des.kubernetes.container import Laws
 from hasim.engines.des.kubernetes.control import ControlProcess
 from hasim.engines.des.kubernetes.kubelet import RENEW_S, Kubelet
+from hasim.engines.des.kubernetes.metrics import Metrics
 from hasim.engines.des.kubernetes.notes import told
 from hasim.engines.des.kubernetes.pace import CONTROLLERS_PACE, SCHEDULER_PACE
 from hasim.engines.des.kubernetes.proxy import Proxy
@@ -33,6 +34,7 @@ from hasim.protocols.reconcile.cluster_autoscaler import ClusterAutoscalerContro
 from hasim.protocols.reconcile.controller import Controller
 from hasim.protocols.reconcile.deployments import DeploymentController
 from hasim.protocols.reconcile.endpoints import EndpointsController
+from hasim.protocols.reconcile.horizontal import HorizontalController
 from hasim.protocols.reconcile.node_lifecycle import NodeLifecycleController
 from hasim.protocols.reconcile.objects import (
     Deployment,
@@ -172,6 +174,8 @@ class KubernetesWorld:
         ]
         if self.declared.autoscaler is not None:
             controllers.append(ClusterAutoscalerController(self.declared.autoscaler))
+        for autoscaler in self.declared.horizontal:
+            controllers.append(HorizontalController(autoscaler, Metrics(self.env, self._serving, autoscaler)))
         return ControlProcess(self.api, member, KINDS, controllers, CONTROLLERS_PACE)
 
     def _scheduler(self, member: str) -> ControlProcess:
