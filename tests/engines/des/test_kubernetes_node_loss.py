@@ -37,7 +37,7 @@ def test_a_crashed_node_is_noticed_after_the_law_of_passes(settings: str, versio
     assert (law.low, law.high) == ((40, 55) if version == "1.34" else (30, 45))
     assert law.low <= delays.min() and delays.max() <= law.high + ROUND_TRIPS
     assert kstest(delays, law.cdf).pvalue > 0.001
-    assert kstest(delays + 1.5, law.cdf).pvalue < 0.001, "enough of them to tell 1.5 s"
+    assert kstest(delays + 2.0, law.cdf).pvalue < 0.001, "there are enough of them to tell 2 s"
 
 
 def test_the_pods_of_a_crashed_node_leave_the_endpoints_when_it_is_noticed() -> None:

@@ -132,7 +132,7 @@ def test_scheduler_down_running_pods_serve_on_and_new_ones_wait() -> None:
     (created,) = times(run, "pod created")
     (bound,) = times(run, "pod bound")
     (leads,) = [fact.at for fact in facts(run, "leading", since=1) if fact.subject.startswith("scheduler")]
-    assert created < 600 < 960 < leads <= bound < leads + SOON
+    assert created < 600 and 960 < leads <= bound < leads + SOON
     ((down, up),) = run.down("web")
     assert down == 120 and up == pytest.approx(bound + 5, abs=SOON), "five of six served on"
 
