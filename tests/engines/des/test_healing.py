@@ -53,7 +53,7 @@ def test_restarts_by_a_remedy_are_down_time() -> None:
     down = run.down("web-1")
     assert begun and down[: len(begun), 0] == pytest.approx([fact.at for fact in begun])
     assert down[: len(begun), 1] - down[: len(begun), 0] == pytest.approx(60.0)
-    assert {blame.kind for blame in run.services["cluster"].blame} == {"kill"}
+    assert {blame.kind for blame in run.services["web"].blame} == {"kill"}
 
 
 def hanging(**remedy: object) -> ha.Cluster:
