@@ -102,7 +102,7 @@ def overlaps(facts: Iterable[Fact], until: float = inf) -> list[Overlap]:
             start, end = second.start, min(first.end, second.end, until)
             if start >= first.end:  # and so do all that follow
                 break
-            if first.leader != second.leader and start < end:
+            if start < end:
                 found.append(Overlap(first, second, start, end))
     return found
 

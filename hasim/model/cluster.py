@@ -388,8 +388,17 @@ def _check_kubernetes(cluster: Cluster) -> Iterator[Problem]:
     for i, name in enumerate(kubernetes.nodes):
         if name not in known:
             yield at((*loc, "nodes", i), f"no host or domain is called {name!r}{nearest(name, known)}")
+        elif not cluster.topology.hosts_in(name):
+            yield at((*loc, "nodes", i), f"no hosts stand in {name}")
         else:
             nodes.update(dict.fromkeys(cluster.topology.hosts_in(name)))
+    if kubernetes.autoscaler is not None:
+        group = kubernetes.autoscaler.name
+        parted = {name: name.rpartition("-") for name in cluster.names()}
+        taken = [name for name, (before, _, number) in parted.items() if before == group and number.isdecimal()]
+        if taken:
+            said = f"its machines are called {group}-1 and so on, and {taken[0]} is there already"
+            yield at((*loc, "autoscaler", "name"), f"got {group!r}; {said}")
     for field in ("kubelets", "proxies"):
         wanted = getattr(kubernetes, field)
         if wanted not in parts:

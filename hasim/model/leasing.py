@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from hasim.model.failures import Failover
 from hasim.model.laws import Law, Takeover, Uniform
+from hasim.protocols.lease.coordinator import PING_WAIT_S, VALID_S, version_of
 from hasim.protocols.lease.settings import Lease, TtlLease
 from hasim.units import human, s
 
@@ -24,16 +26,40 @@ def one_way(latency: Law) -> tuple[float, float]:
 def takeover(lease: Lease | TtlLease, candidates: int, latency: Law) -> Failover:
     """The failover of a part with so many candidates: all others wait; of a single one it is its own restart."""
     low, high = one_way(latency)
-    after = "crash" if candidates > 1 else "restart"
-    return Failover(
-        takes=Takeover(lease=lease, standbys=candidates - 1, after=after, latency=s(low), jitter=s(high - low))
-    )
+    standbys = candidates - 1
+    if not standbys and is_coordinated(lease):
+        standbys = 1  # it is the sooner elected the longer it was away, and never later than another would be
+    after = "crash" if standbys else "restart"
+    return Failover(takes=Takeover(lease=lease, standbys=standbys, after=after, latency=s(low), jitter=s(high - low)))
+
+
+def is_coordinated(lease: Lease | TtlLease | None) -> bool:
+    """Whether a controller beside the store picks the leader."""
+    return isinstance(lease, Lease) and lease.coordinated
+
+
+def lease_beyond_law(
+    lease: Lease | TtlLease | None, candidates: int, versions: Collection[str]
+) -> tuple[str, str] | None:
+    """What of a part that elects by this lease no law of takeovers says, and why; None if nothing."""
+    if not is_coordinated(lease):
+        return None
+    if len({version_of(version) for version in versions}) > 1:
+        return "versions", "a leader makes way for a member of an older version that comes back"
+    if candidates == 1:
+        return "lease.coordinated", "how long a single candidate waits depends on how long it was away"
+    return None
 
 
 def lease_notes(lease: Lease | TtlLease, candidates: int, needs: bool) -> list[str]:
     """What a reader should know of a part that elects by this lease."""
     notes = []
-    if candidates == 1 and isinstance(lease, Lease):
+    if is_coordinated(lease):
+        notes.append(
+            f"a candidate that has gone counts for another {human(VALID_S)}, with elections all the time: "
+            f"a takeover in that time is up to {human(PING_WAIT_S)} shorter than by the law"
+        )
+    elif candidates == 1 and isinstance(lease, Lease):
         notes.append(
             f"a single candidate waits for its own lease: each restart costs {human(lease.duration)} and more, which "
             "`release` spares a clean stop, and no election at all spares every restart"

@@ -64,7 +64,7 @@ def refuse_slow_elections(system: System, engine: str, instead: str = "use ha.si
 
 
 def refuse_what_is_played(cluster: Cluster, engine: str, instead: str = "use ha.simulate") -> None:
-    """Raise CannotModel if a part's pods move between hosts, or something heals, which only `simulate` plays."""
+    """Raise CannotModel if pods move between hosts, something heals, or a failover has no law: ask `simulate`."""
     for name in cluster.remedies:
         why = "what it treats, and when, depends on loads and faults that are played"
         raise CannotModel(f"remedies.{name}", why, instead, engine)
@@ -72,6 +72,8 @@ def refuse_what_is_played(cluster: Cluster, engine: str, instead: str = "use ha.
         if part.FLOATING:
             why = "where its pods are, and whether they serve, depends on what controllers did before"
             raise CannotModel(f"parts.{name}, a workload", why, instead, engine)
+        if part.only_played is not None:
+            raise CannotModel(f"parts.{name}, {part.only_played[0]}", part.only_played[1], instead, engine)
 
 
 def refuse_endless(system: System, length_s: float, events_max: float, engine: str) -> None:

@@ -12,7 +12,7 @@ from hasim.engines.des.world import Node as Machine
 from hasim.engines.des.world.alarm import Alarm
 from hasim.machine import Announce
 from hasim.model.healing import NODES, Healing
-from hasim.protocols.api import Create, Delete
+from hasim.protocols.api import Delete
 from hasim.protocols.reconcile.objects import Node, Pod
 from hasim.protocols.reconcile.remedy import Begin, RemedyController
 from hasim.streams import FEW, uniforms
@@ -145,19 +145,16 @@ class _Nodes:
     def treat(self, name: str, lasting: float, done: Callable[[bool], None]) -> None:
         kubernetes = self._kubernetes
         api, kubelet = kubernetes.api, kubernetes.kubelets[name]
-        node = api.store.get(Node, name)
-        if node is None:
+        if api.store.get(Node, name) is None:
             done(False)
             return
         for pod in [pod for pod in api.store.all(Pod) if pod.node == name]:
             api.put(Delete(Pod, pod.name, force=True))
-        kubelet.set_power(False)
+        kubelet.set_power(False, "remedy")
         api.put(Delete(Node, name))
 
         def over() -> None:
-            stands = kubernetes.stands(name)
-            api.put(Create(Node(name, node.zone, node.cpu, node.pods, created=api.env.now)))
-            kubelet.set_power(stands)
-            done(stands)
+            kubelet.set_power(True, "remedy")  # where the host stands, it joins by itself
+            done(kubelet.powered)
 
         Alarm(api.env, api.env.now + lasting, over)

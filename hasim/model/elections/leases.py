@@ -10,6 +10,12 @@ after it saw that it asks next, and A the age of that renewal at the fall, witho
     after a release    min_i R_i, whose survival function is that of one standby to the power of their number
     after a restart    duration + O: a new process has seen nothing yet
 
+Where a controller picks the leader (`coordinated`), it does not matter how many others wait, since one of them is the
+next. E of its looks, 5 s apart, is the rest of the time to the next, and R that of the wait of whoever is elected:
+
+    after a crash      duration - A + E + 5 (who has died answers no ping) + R
+    after a release    5 + E (of its looks, the first that comes 5 s later or more) + R
+
 With a time to live, from the last renewal as the store has it:
 
     after a crash      time to live (+ the rest of etcd's 500 ms) + min_i R_i - A, and so after a restart
@@ -25,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hasim.errors import ModelError
+from hasim.protocols.lease.coordinator import AGAIN_S, PING_WAIT_S
 from hasim.protocols.lease.settings import SCAN_S, Lease, TtlLease
 
 Floats = npt.NDArray[np.float64]
@@ -59,11 +66,17 @@ class TakeoverSettings:
             raise ModelError(
                 "got 'release'; a leader that does not release its lease is taken over as after a crash", "after"
             )
+        if self.after == "restart" and isinstance(self.lease, Lease) and self.lease.coordinated:
+            raise ModelError(
+                "got 'restart' with a coordinated lease; how long that takes depends on how long it was away", "after"
+            )
 
 
 def sample_takeovers(settings: TakeoverSettings, count: int, rng: np.random.Generator) -> Floats:
     """Return `count` independent times from the loss of the lease to the next leader, in seconds; shape (count,)."""
-    play = _kubernetes if isinstance(settings.lease, Lease) else _ttl
+    play = _ttl
+    if isinstance(settings.lease, Lease):
+        play = _coordinated if settings.lease.coordinated else _kubernetes
     blocks = [play(settings, min(BLOCK, count - done), rng) for done in range(0, count, BLOCK)]
     return np.concatenate(blocks) if blocks else np.empty(0)
 
@@ -81,6 +94,10 @@ class _Ways:
 
     def each(self) -> Floats:
         return self._rng.uniform(self._low, self._high, self._shape)
+
+    def write(self) -> Floats:
+        """How long a write takes, there and back; one of the controller's own takes as long."""
+        return self.one() + self.one()
 
     @property
     def trip(self) -> float:
@@ -103,6 +120,24 @@ def _kubernetes(settings: TakeoverSettings, count: int, rng: np.random.Generator
     seen = rest + ways.each()
     taken = (seen + _overshoot(lease, ways, shape, rng) + _taking(ways)).min(axis=0)
     return np.asarray(taken - _age(lease.retry_period, ways, count, rng))
+
+
+def _coordinated(settings: TakeoverSettings, count: int, rng: np.random.Generator) -> Floats:
+    lease, ways = settings.lease, _Ways(settings, count, rng)
+    assert isinstance(lease, Lease)
+    shape = (1, count)
+    look = rng.random(count) * AGAIN_S
+    if settings.after == "release":
+        freed = ways.one() + ways.one() + ways.one()  # it reads, and writes
+        # Those who have answered the ping before have done so too long ago by then, and are pinged again.
+        answered = ways.write() + (ways.each() + ways.each()).max(axis=0)
+        elected = freed + ways.write() + PING_WAIT_S + look + answered + ways.write()
+    else:
+        # A renewal says when its try began, which was two ways before it was sent.
+        age = ways.one() + ways.one() + rng.random(count) * (lease.retry_period + ways.write() + ways.write())
+        elected = lease.duration - age + look + ways.write() + PING_WAIT_S + ways.write()
+    rest = _rest(lease.retry_period + ways.trip, lease.longest_retry + ways.trip, shape, rng)[0]
+    return np.asarray(elected + rest + ways.one() + ways.one() + ways.one())
 
 
 def _taking(ways: _Ways) -> Floats:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from hasim.declared import shown
 from hasim.model.failures import Failover
 from hasim.model.laws import LawField
-from hasim.model.leasing import CALL_ONE_WAY, lease_notes, takeover
+from hasim.model.leasing import CALL_ONE_WAY, lease_beyond_law, lease_notes, takeover
 from hasim.model.parts.part import Part
 from hasim.protocols.health import AnyRestart, CrashLoopBackOff
-from hasim.protocols.lease.settings import AnyLease, Duty
+from hasim.protocols.lease.coordinator import version_of
+from hasim.protocols.lease.settings import AnyLease, Duty, Lease
 from hasim.units import Count
 
 
@@ -24,7 +26,8 @@ class Elected(Part):
     is no default, since none would be honest: with the lease of Kubernetes (15 s, 10 s, 2 s) and two standbys it takes
     16.5 s on average. With `leader_elect: false` all of them act at once, as with the flag of that name.
 
-    A member that comes back is a new candidate: it waits like the others.
+    A member that comes back is a new candidate: it waits like the others. Where the lease is `coordinated`, one of an
+    older version than the leader's waits, too, and the leader makes way for it.
     """
 
     kind: Literal["elected"] = "elected"
@@ -41,6 +44,10 @@ class Elected(Part):
         default=CrashLoopBackOff(), description="How a process is started again that has lost its lease."
     )
     duty: Duty | None = Field(default=None, description="What the leader writes to, and how; left out: nothing.")
+    versions: tuple[str, ...] = Field(
+        default=(),
+        description="Emulation version of each member, where the lease is `coordinated`; left out: the same for all.",
+    )
 
     @model_validator(mode="after")
     def _one_way_of_electing(self) -> Self:
@@ -55,6 +62,34 @@ class Elected(Part):
             for name in ("latency", "restart", "duty"):
                 if name in self.model_fields_set:
                     raise ValueError(f"`{name}` is of candidates that elect by a `lease`, and there is none")
+        return self
+
+    @field_validator("versions", mode="before")
+    @classmethod
+    def _versions_as_text(cls, versions: Any) -> Any:
+        for version in versions if isinstance(versions, list | tuple) else ():
+            if isinstance(version, int | float):
+                raise ValueError(f"got {shown(version)}, a number; put it in quotes, since 1.30 would be 1.3")
+        return versions
+
+    @field_validator("versions")
+    @classmethod
+    def _versions_of_releases(cls, versions: tuple[str, ...]) -> tuple[str, ...]:
+        for version in versions:
+            try:
+                version_of(version)
+            except ValueError:
+                raise ValueError(f"got {shown(version)}; give the numbers of a release, like 1.34") from None
+        return versions
+
+    @model_validator(mode="after")
+    def _a_version_for_each(self) -> Self:
+        if not self.versions:
+            return self
+        if not (isinstance(self.lease, Lease) and self.lease.coordinated):
+            raise ValueError("`versions` decide who leads only where the `lease` is `coordinated`; leave them out")
+        if len(self.versions) != self.replicas:
+            raise ValueError(f"got {len(self.versions)} versions for {self.replicas} replicas; give each its own")
         return self
 
     @property
@@ -79,3 +114,7 @@ class Elected(Part):
         if not self.leader_elect and self.replicas > 1:
             return ["nobody is elected: all of its members act at once, and figures of time count that as up"]
         return [] if self.lease is None else lease_notes(self.lease, self.replicas, bool(self.needs))
+
+    @property
+    def only_played(self) -> tuple[str, str] | None:
+        return lease_beyond_law(self.lease, self.replicas, self.versions)

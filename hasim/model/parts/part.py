@@ -93,6 +93,11 @@ class Part(Declared):
         return []
 
     @property
+    def only_played(self) -> tuple[str, str] | None:
+        """What of this part has no law that says how it fails over, so that only `simulate` plays it, and why."""
+        return None
+
+    @property
     def resumes(self) -> bool:
         """Whether the old active member, back before the failover ends, carries on at once."""
         return self.RESUMES

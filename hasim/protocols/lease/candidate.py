@@ -16,6 +16,8 @@ Rules:
    writes over what it has read if it had seen nobody else's name before that read, whatever the read says. One that
    has lost does so, too, and leads until that is done or has failed.
 
+With `coordinated`, rules 4 to 6 of `hasim.protocols.lease.coordinated` take the place of 2.
+
 A leader that sees another's name in the record goes on until its deadline. No rule fences: what is under way is not
 called back, and a request that was sent may take effect after its sender has ended.
 """
@@ -145,8 +147,9 @@ class Candidate:
     def _try(self, now: float) -> list[Effect]:
         """Take the lease, or renew it."""
         self._tried_at = now
-        if self.observed is not None and self._is_mine(self.observed) and self._lasts(now):
-            return self._call("renewal", Update(self._record(self.observed)), now)
+        known = None if self.lease.coordinated else self.observed
+        if known is not None and self._is_mine(known) and self._lasts(now):
+            return self._call("renewal", Update(self._record(known)), now)
         return self._ask(now)
 
     def _answered(self, reply: Reply | None, now: float) -> list[Effect]:
@@ -160,16 +163,18 @@ class Candidate:
             return self._succeeded(now)
         if stage == "renewal":
             return self._ask(now)
-        if stage == "read" and reply == Refused("not found"):
+        if stage == "read" and reply == Refused("not found") and not self.lease.coordinated:
             return self._call("creation", Create(self._record(None)), now)
         return self._failed(now)
 
     def _read(self, record: LeaderRecord, now: float) -> list[Effect]:
         if self.observed is None or record.says() != self.observed.says():
             self._observe(record, now)
-        if record.holder and not self._is_mine(record) and self._lasts(self._tried_at):
-            return self._failed(now)
-        return self._call("write", Update(self._record(record)), now)
+        if self.lease.coordinated:
+            taken = not self._is_named(record)
+        else:
+            taken = bool(record.holder) and not self._is_mine(record) and self._lasts(self._tried_at)
+        return self._failed(now) if taken else self._call("write", Update(self._record(record)), now)
 
     def _observe(self, record: LeaderRecord, now: float) -> None:
         self.observed, self.observed_at = record, now
@@ -178,19 +183,26 @@ class Candidate:
         assert self.observed is not None
         return self.observed_at + self.observed.duration > now
 
+    def _is_named(self, record: LeaderRecord) -> bool:
+        """Whether a controller has given it this lease, which has not run out, and prefers nobody."""
+        has_run_out = self.observed_at + record.duration < self._tried_at
+        return self._is_mine(record) and not has_run_out and not record.preferred
+
     def _is_mine(self, record: LeaderRecord) -> bool:
         return record.holder == self.identity
 
     def _record(self, before: LeaderRecord | None) -> LeaderRecord:
         """The record with this candidate as its holder, over what was there before; it says when the try began."""
         now = self._tried_at
-        acquired, transitions, version = now, 0, 0
+        acquired, transitions, version, strategy = now, 0, 0, ""
         if before is not None:
             mine = self._is_mine(before)
             acquired = before.acquired if mine else now
             transitions = before.transitions + (0 if mine else 1)
             version = before.version
-        return LeaderRecord(self.name, self.identity, self.lease.duration, acquired, now, transitions, version=version)
+            strategy = before.strategy if self.lease.coordinated else ""
+        lasting = self.lease.duration
+        return LeaderRecord(self.name, self.identity, lasting, acquired, now, transitions, strategy, version=version)
 
     def _ask(self, now: float) -> list[Effect]:
         return self._call("read", Get(LeaderRecord, self.name), now)
@@ -205,7 +217,10 @@ class Candidate:
 
     def _succeeded(self, now: float) -> list[Effect]:
         assert self.observed is not None
-        self.token = self.observed.transitions + 1
+        if not self.lease.coordinated:
+            self.token = self.observed.transitions + 1
+        elif not self.leads:  # who elects does not count, but the versions of the record grow
+            self.token = self.observed.version
         self._until = self._called_at + self.lease.duration
         if self.mode == "leading":
             period = self.lease.retry_period
@@ -259,13 +274,14 @@ class Candidate:
     def _release(self, stage: Stage | None, reply: Reply | None, now: float) -> list[Effect]:
         if isinstance(reply, Done) and stage == "read" and self.observed is not None and self._is_mine(self.observed):
             freed = replace(reply.thing, holder="", duration=RELEASED_S, acquired=now, renewed=now)
-            return self._call("write", Update(freed), now)
+            return self._call("write", Update(replace(freed, strategy="", preferred="")), now)
         return self._ask(now) if reply == Refused("conflict") else self._end()
 
     def _end(self) -> list[Effect]:
         """Leave for good; who has lost stops leading only now."""
         if self.mode == "losing":
-            return [*self._stopped("could not renew"), *self._leave(LOST)]
+            ended = self.observed is not None and self.observed.preferred
+            return [*self._stopped("end of term" if ended else "could not renew"), *self._leave(LOST)]
         return self._leave("asked to stop")
 
     def _hang_up(self) -> list[Effect]:

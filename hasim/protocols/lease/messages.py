@@ -10,16 +10,18 @@ from hasim.protocols.api import Reply, Request
 
 
 class Call(NamedTuple):
-    """A request to the API server, by its number."""
+    """A request to the API server, by its number; a process with two things to ask for has a `line` for each."""
 
     n: int
     request: Request
+    line: str = ""
 
 
 class Hangup(NamedTuple):
     """Whoever made this call waits no longer; the server drops it, unless it is done."""
 
     n: int
+    line: str = ""
 
 
 class Answered(NamedTuple):
@@ -27,6 +29,20 @@ class Answered(NamedTuple):
 
     n: int
     reply: Reply
+    line: str = ""
+
+
+class Watch(NamedTuple):
+    """Tell me of my LeaseCandidate, as it is now and whenever it changes; while this connection lasts."""
+
+    name: str
+
+
+class Watched(NamedTuple):
+    """To whoever watches the LeaseCandidate of this name: so it is now; None if there is none."""
+
+    name: str
+    thing: Any
 
 
 # Candidates and a store that ends leases by itself.

@@ -6,6 +6,7 @@ from typing import Final
 
 from hasim.machine import CancelTimer, Effect, Event, Fired, Received, Send, SetTimer, Unlinked
 from hasim.protocols.lease.candidate import Candidate
+from hasim.protocols.lease.coordinated import CoordinatedCandidate
 from hasim.protocols.lease.messages import Write, Wrote
 from hasim.protocols.lease.settings import Duty
 from hasim.protocols.lease.ttl import TtlCandidate
@@ -24,7 +25,9 @@ class Office:
     is not answered yet is left out.
     """
 
-    def __init__(self, candidate: Candidate | TtlCandidate | Unelected, duty: Duty, resource: str) -> None:
+    def __init__(
+        self, candidate: Candidate | CoordinatedCandidate | TtlCandidate | Unelected, duty: Duty, resource: str
+    ) -> None:
         """A process that has not been started."""
         self.candidate = candidate
         self.duty = duty

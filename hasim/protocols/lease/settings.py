@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from hasim.declared import Declared, at
 from hasim.errors import ModelError
-from hasim.kinds import by_name
+from hasim.kinds import InShort
 from hasim.units import Seconds, Share, duration_text
 
 JITTER: Final = 1.2
@@ -28,6 +28,10 @@ class Lease(Declared):
 
     `lock` says what holds the record: a Lease object, or the annotation of an Endpoints or ConfigMap object, as before
     Kubernetes 1.20. The algorithm is the same.
+
+    With `coordinated` nobody takes the lease: a controller in the API servers gives it to the candidate of the oldest
+    version that answers (KEP-4355; feature gate CoordinatedLeaderElection, beta since 1.33 and off). It compares the
+    times that candidates write with its own clock: one that is 5 seconds slow never answers.
     """
 
     kind: Literal["kubernetes"] = "kubernetes"
@@ -49,6 +53,11 @@ class Lease(Declared):
     lock: Literal["leases", "endpoints", "configmaps"] = Field(
         default="leases", description="What holds the record; the two others were removed from Kubernetes."
     )
+    coordinated: bool = Field(
+        default=False,
+        strict=True,
+        description="An API server's controller picks a leader of the oldest version (KEP-4355); off in Kubernetes.",
+    )
 
     @model_validator(mode="after")
     def _as_client_go_would_start(self) -> Self:
@@ -66,6 +75,8 @@ class Lease(Declared):
                 f"got renew_deadline {duration_text(self.renew_deadline)} with retry_period "
                 f"{duration_text(self.retry_period)}; the deadline is more than {JITTER} retry periods",
             )
+        if self.coordinated and self.lock != "leases":
+            raise _refused("coordinated", f"got true with lock {self.lock}; only Lease objects say who is preferred")
         return self
 
     @property
@@ -88,7 +99,8 @@ class Lease(Declared):
         """How much sooner a leader that cannot renew stops than another may start, in seconds; negative: later.
 
         It stops `retry_period + renew_deadline` after the answer to its last renewal; another waits `duration` since
-        the write. So an answer that is later than this leaves two leaders, and no clock need be wrong.
+        the write. So an answer that is later than this leaves two leaders, and no clock need be wrong. With `release` it
+        tries to give the lease back before it stops: a silent store makes that last for `patience`, not counted here.
         """
         return self.duration - self.renew_deadline - self.retry_period
 
@@ -150,10 +162,23 @@ def _kind(value: Any) -> str:
     return f"kind={kind}"
 
 
+def _named(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+def _without_kind(lease: type[Declared]) -> dict[str, Any]:
+    """The JSON Schema of a mapping that leaves the kind out."""
+    return {
+        "type": "object",
+        "properties": {name: True for name in lease.model_fields if name != "kind"},
+        "additionalProperties": False,
+    }
+
+
 AnyLease = Annotated[
     Annotated[Lease, Tag("kind=kubernetes")] | Annotated[TtlLease, Tag("kind=ttl")],
     Discriminator(_kind),
-    by_name("kubernetes"),
+    InShort(_named, {"enum": ["kubernetes"]}, _without_kind(Lease)),
 ]
 """A pydantic field that holds one of the leases; a mapping without a kind is one of Kubernetes."""
 

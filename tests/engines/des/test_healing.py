@@ -137,3 +137,39 @@ def test_wrong_remedies_are_refused_by_name(change: dict[str, object], said: str
 def test_whoever_cannot_play_a_remedy_says_so(ask: object) -> None:
     with pytest.raises(ha.CannotModel, match=r"remedies\.heal"):
         ask(hanging())  # type: ignore[operator]
+
+
+def database(**more: object) -> ha.Cluster:
+    hosts = ["n-1", "n-2", "n-3", "n-4"]
+    return ha.Cluster(
+        name="database",
+        topology={"zones": {"a": {"hosts": hosts}}},
+        parts={
+            "api": {"kind": "pool", "replicas": 3},
+            "kcm": {"kind": "elected", "replicas": 3, "lease": {}, "needs": "api"},
+            "db": {
+                "kind": "workload",
+                "controller": "stateful_set",
+                "replicas": 3,
+                "required": 3,
+                "apart": True,
+                "start": {"fixed": "10s"},
+            },
+        },
+        kubernetes={"api": "api", "controllers": "kcm", "scheduler": "kcm", "nodes": hosts},
+        up="db",
+        **more,
+    )
+
+
+def test_a_node_that_is_replaced_sets_its_stateful_pods_free() -> None:
+    """Kubernetes replaces no pod of a stateful set while its node may be alive; whoever deletes the node vouches."""
+    crash = ha.Crash("n-1", at="1m", lasting="1h")
+    alone = ha.simulate(database().during(crash), over="90m", seed=3)
+    ((start, end),) = alone.down("db")
+    assert start == 60 and end > 60 + 3600
+    remedy = {"symptom": "node not ready", "action": "drain and replace", "check": "30s", "after": "5m"}
+    healed = database(remedies={"nodes": {"of": "nodes", "remedy": remedy, "takes": {"fixed": "2m"}}})
+    ((start, end),) = ha.simulate(healed.during(crash), over="90m", seed=3).down("db")
+    # 40 to 55 s until the node is given up, five minutes and up to two checks until the remedy acts, and a start.
+    assert 60 + 40 + 300 <= end <= 60 + 55 + 300 + 60 + 10 + 1

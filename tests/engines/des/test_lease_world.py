@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from math import inf, log, sqrt
@@ -21,6 +21,7 @@ from hasim.checks.leadership import effects_once, one_leader, stale_effects
 from hasim.engines.des.leases.connection import Connection
 from hasim.engines.des.leases.world import settling_time
 from hasim.engines.des.world import LeapingEnvironment, World, leap_again_and_again
+from hasim.engines.des.world.datagram import Packet
 from hasim.faults.verdict import DROP, PASS
 from hasim.machine import Event, Received, Send, Unlinked
 from hasim.model.elections.leases import TakeoverSettings, sample_takeovers
@@ -302,7 +303,9 @@ def test_the_machine_and_the_sampler_have_one_law(case: Case) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_the_machine_and_the_sampler_have_one_law_to_a_hundredth(case: Case) -> None:
-    assert_alike(case.played(20_000), case.sampled())
+    # Phases of clients and stores that keep nearly a beat take longer to be as good as any.
+    long = replace(case, settle=4 * case.settle, spread=2 * case.spread)
+    assert_alike(long.played(10_000), long.sampled())
 
 
 @pytest.mark.parametrize(("latency", "way"), [(HERE, (0.0, 0.0)), (FAR, (0.05, 0.15))])
@@ -541,17 +544,18 @@ def test_a_leap_disturbs_nobody() -> None:
         assert [fact.kind for fact in rig.facts].count("leading") == 1
 
 
-def test_a_store_that_is_started_again_after_a_leap_knows_how_long_a_lease_lasts() -> None:
-    for lease in (REDIS, k8s()):
-        rig = leaping(lease, ("a", "b"))
-        rig.to(DAY_S)
-        assert rig.leases.leapt > 0.9 * DAY_S
-        assert rig.leases.store is not None
-        rig.leases.set_contact("refused")
-        rig.on(0.1)
-        rig.leases.set_contact("open")
-        rig.on(60.0)
-        assert len(rig.seen("leading")) == 1
+@pytest.mark.parametrize("lease", [REDIS, ETCD, k8s()], ids=["Redis", "etcd", "Kubernetes"])
+def test_a_store_that_is_started_again_right_after_a_leap_knows_how_long_a_lease_lasts(lease: Lease | TtlLease) -> None:
+    rig = leaping(lease, ("a", "b"))
+    rig.env.timeout(DAY_S)
+    while rig.leases.leapt < 0.9 * DAY_S:
+        rig.env.step()
+    used = [connection._last for connection in rig.leases._connections if connection._last > -inf]
+    assert used and all(rig.now - last < 5.0 for last in used)  # and so nothing overtakes what was on its way
+    rig.leases.set_contact("refused")
+    rig.leases.set_contact("open")
+    rig.on(60.0)
+    assert len(rig.seen("leading")) == 1
 
 
 def test_nothing_is_leapt_over_while_anything_is_amiss() -> None:
@@ -757,10 +761,10 @@ class Two:
         for name, heard in self.heard.items():
             self.world.add(name, lambda heard=heard: Toy(heard, _answers), lambda _, record: record)
         self.client, self.server = (self.world.nodes[name] for name in self.heard)
-        way: Callable[[], float] = lambda: latency  # noqa: E731
+        self.latency = latency
         network = self.world.network
-        self.ask = Connection(self.env, network, self.client, self.server, way)
-        self.tell = Connection(self.env, network, self.server, self.client, way)
+        self.ask = Connection(self.env, network, self.client, self.server, lambda: self.latency)
+        self.tell = Connection(self.env, network, self.server, self.client, lambda: self.latency)
         self.ask.back = self.tell
         self.client.links["server"], self.server.links["client"] = self.ask, self.tell
         self.lost: set[str] = set()
@@ -823,6 +827,31 @@ def test_waits_double_until_something_gets_through() -> None:
     assert two.words("server")[-1] == (20.3, "two")
 
 
+def test_the_wait_begins_anew_with_the_next_that_is_lost() -> None:
+    two = Two()
+    two.lost = {"client"}
+    two.say("one", "two")
+    two.env.run(until=1.0)  # tries at 0, 0.2 and 0.6, and the next at 1.4
+    two.lost = set()
+    passes = iter([PASS])
+    two.held.enter_context(two.world.rule(lambda src, dst, _: next(passes, DROP) if src == "client" else PASS))
+    two.env.run(until=1.45)  # one has passed, two is lost
+    two.held.close()
+    two.env.run(until=9.0)
+    assert two.words("server") == [(1.5, "one"), (1.7, "two")]
+
+
+def test_a_fast_message_does_not_overtake_a_slow_one_not_even_after_a_leap() -> None:
+    two = Two(latency=5.0)
+    two.say("one")
+    two.env.leap(10.0, lambda event: type(event) is Packet)
+    two.ask.shift(10.0)
+    two.latency = 0.1
+    two.say("two")
+    two.env.run(until=20.0)
+    assert two.words("server") == [(15.0, "one"), (15.0, "two")]
+
+
 def test_an_answer_that_is_lost_is_sent_again() -> None:
     two = Two()
     two.lost = {"server"}
@@ -863,6 +892,29 @@ def test_what_a_dead_process_could_not_send_is_not_sent() -> None:
     two.say("two")
     two.env.run(until=5.0)
     assert two.words("server") == [(0.1, "two")]
+
+
+def test_a_process_that_has_died_sends_nothing_again() -> None:
+    two = Two()
+    two.lost = {"client"}
+    two.say("one")
+    two.client.crash()
+    two.lost = set()
+    two.env.run(until=5.0)
+    assert two.words("server") == []
+
+
+def test_a_new_process_has_a_wait_of_its_own() -> None:
+    two = Two()
+    two.lost = {"client"}
+    two.say("one")
+    two.env.run(until=0.05)
+    two.client.crash()
+    two.client.start()
+    two.say("two")  # it tries at 0.05, and again at 0.25; the one before it would have at 0.2
+    two.lost = set()
+    two.env.run(until=5.0)
+    assert two.words("server") == [(0.35, "two")]
 
 
 def test_whoever_is_connected_hears_when_the_process_at_the_other_end_dies() -> None:

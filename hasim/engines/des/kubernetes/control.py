@@ -51,12 +51,11 @@ class ControlProcess:
         self.frozen = True
 
     def thaw(self) -> None:
-        """Go on with what came meanwhile."""
-        self.frozen = False
+        """Go on: all news of meanwhile is in the cache before anything is decided."""
         held, self._held = self._held, []
         for call in held:
-            if self.alive:
-                call()
+            call()
+        self.frozen = False
         self._go_on()
 
     def ask(self, request: Request, answer: Answer, bucket: Bucket) -> None:

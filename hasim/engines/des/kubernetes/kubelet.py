@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hasim.engines.des.kubernetes.container import Container, Laws
 from hasim.engines.des.kubernetes.reports import Reports
 from hasim.engines.des.world import LeapingEnvironment
 from hasim.engines.des.world.alarm import Alarm
-from hasim.protocols.api import Change, Create, Done, ObjectStore, Patch, Refused, Reply
+from hasim.protocols.api import Change, Create, Done, Get, ObjectStore, Patch, Refused, Reply
 from hasim.protocols.reconcile.admission import admits
 from hasim.protocols.reconcile.objects import Node, NodeLease, Pod
 
@@ -37,11 +38,11 @@ class Kubelet:
         self.world = world
         self.env: LeapingEnvironment = world.env
         self.name = node.name
-        self.powered = True
         self.runs = True
         self.containers: dict[str, Container] = {}
         self._node = node  # its size does not change
         self._laws = laws
+        self._off: dict[str, None] = {}  # what keeps it without power
         self._frozen = 0  # by how many
         self._reports = Reports(world.api, node.name)
         self._deaf = 0  # how often it has been away: answers from before count for nothing
@@ -49,6 +50,11 @@ class Kubelet:
         self._retry = RETRY_FIRST_S
         self._renewal = Alarm(self.env, self.env._now + phase, self._renew)
         self._watch = world.api.watch(self)
+
+    @property
+    def powered(self) -> bool:
+        """Whether its host stands."""
+        return not self._off
 
     @property
     def awake(self) -> bool:
@@ -81,6 +87,21 @@ class Kubelet:
                 self.world.api.ask(self.name, Create(NodeLease(self.name)), lambda _: None)
             wait, self._retry = self._retry, min(2 * self._retry, RETRY_MOST_S)
         self._renewal = Alarm(self.env, self.env._now + wait, self._renew)
+
+    def _register(self) -> None:
+        """See whether the API knows the node, and make it known otherwise (kubelet_node_status.go)."""
+        deaf = self._deaf
+
+        def heard(reply: Reply | None) -> None:
+            if deaf != self._deaf:
+                return
+            if reply is None:
+                Alarm(self.env, self.env._now + RENEW_S, lambda: self._register() if deaf == self._deaf else None)
+            elif reply == Refused("not found"):
+                self._node = replace(self._node, created=self.now)
+                self.world.api.ask(self.name, Create(self._node), heard)
+
+        self.world.api.ask(self.name, Get(Node, self.name), heard)
 
     # Pods.
 
@@ -148,12 +169,16 @@ class Kubelet:
 
     # What becomes of the node.
 
-    def set_power(self, powered: bool) -> None:
-        """The host falls, with all that runs on it, or is back."""
-        if powered == self.powered:
-            return
-        self.powered = powered
+    def set_power(self, powered: bool, why: str = "host") -> None:
+        """The host falls, with all that runs on it, or is back; it stands when nothing keeps it down any more."""
+        before = self.powered
         if powered:
+            self._off.pop(why, None)
+        else:
+            self._off[why] = None
+        if self.powered == before:
+            return
+        if self.powered:
             self._come_back()
             return
         self._go_away()
@@ -205,6 +230,7 @@ class Kubelet:
         self._renewal = Alarm(self.env, self.env._now, self._renew)
         self._watch.close()
         self._watch = self.world.api.watch(self)
+        self._register()
         self._let_go_on()
 
     def _let_go_on(self) -> None:

@@ -204,10 +204,6 @@ class KubernetesWorld:
 
     # What stands.
 
-    def stands(self, name: str) -> bool:
-        """Whether the host of a node stands."""
-        return name not in self._paths or self.live.gates.is_true(self.live.nodes["standing", name])
-
     def _host_turned(self, host: str, up: bool) -> None:
         self.kubelets[host].set_power(up)
         self._see_proxy(host)

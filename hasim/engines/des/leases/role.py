@@ -47,6 +47,7 @@ class LeaseRole(PlayedRole):
             restarts={member: restart.counting() for member in self.members},
             duty=None if own is None else own.duty,
             zones=self.zones(),
+            versions=None if own is None else dict(zip(self.members, own.versions, strict=bool(own.versions))),
             turned=self.turned,
         )
 

@@ -12,8 +12,11 @@ from hasim.engines.des.world import Clock, LeapingEnvironment, Node, Rhythm, Wor
 from hasim.engines.des.world.alarm import Alarm
 from hasim.machine import Machine
 from hasim.model.laws import Law
+from hasim.model.leasing import one_way
 from hasim.protocols.health import Restarts
 from hasim.protocols.lease.candidate import LOST, Candidate
+from hasim.protocols.lease.coordinated import CoordinatedCandidate
+from hasim.protocols.lease.coordinator import AGAIN_S, PING_WAIT_S, Coordinator
 from hasim.protocols.lease.office import Office
 from hasim.protocols.lease.resource import Resource, keep_last
 from hasim.protocols.lease.server import LeaseServer, keep
@@ -26,8 +29,9 @@ from hasim.trace import Detail
 
 Note = Callable[[str, str, Detail], None]
 
-Seeker = Candidate | TtlCandidate | Unelected
+Seeker = Candidate | CoordinatedCandidate | TtlCandidate | Unelected
 
+ONE_VERSION: Final = "1.0"  # of all candidates, where nothing is said of versions
 OUT_OF_OFFICE: Final = ("stopped leading", "process crashed", "process exited", "power lost")
 CALM_POLLS: Final = 10
 """Polls of a candidate after which the phase of its next is as good as any: it is off by 0.3^10 = 6e-6 then."""
@@ -56,18 +60,21 @@ class LeaseWorld:
         restarts: Mapping[str, Restarts],
         duty: Duty | None = None,
         zones: Mapping[str, str] | None = None,
+        versions: Mapping[str, str] | None = None,
         turned: Callable[[bool], None] | None = None,
     ) -> None:
         """Put everything in place; nothing runs before `start`.
 
         `latency` is one way between any two, `service` the least and the most that the store takes for a request, in
-        seconds. Without a `lease` there is no store, and all act.
+        seconds. Without a `lease` there is no store, and all act. `versions` are what the next process of each runs,
+        for a lease that is `coordinated`; left out, they are all the same.
         """
         self.env = env
         self.part = part
         self.names = tuple(names)
         self.lease = lease
         self.duty = duty
+        self.versions = dict.fromkeys(self.names, ONE_VERSION) | dict(versions or {})
         self.office: dict[str, int] = {}
         self.led = False
         self.changed_at = env.now
@@ -84,6 +91,8 @@ class LeaseWorld:
         self.world = World(env, streams, self._observe, transport="udp", latency=latency, regular=(), all_leapt=True)
         self.world.network.watchers.append(self._review)
         self._connections: list[Connection] = []
+        self._way = one_way(latency)
+        self._server: LeaseServer | TtlServer | None = None
         self.store = None if lease is None else self._add_store(f"{part} store", lease, service)
         self.resource = None if duty is None else self._add_resource(f"{part} resource", duty)
         for name in self.names:
@@ -92,9 +101,20 @@ class LeaseWorld:
     # Building.
 
     def _add_store(self, name: str, lease: Lease | TtlLease, service: tuple[float, float]) -> Node:
-        if isinstance(lease, Lease):
-            return self.world.add(name, lambda: LeaseServer(*service), keep)
-        return self.world.add(name, lambda: TtlServer(lease, self.names, *service), keep_held)
+        journal = keep if isinstance(lease, Lease) else keep_held
+        return self.world.add(name, lambda: self._build_store(lease, service), journal)
+
+    def _build_store(self, lease: Lease | TtlLease, service: tuple[float, float]) -> Machine:
+        low, high = service
+        if isinstance(lease, TtlLease):
+            self._server = TtlServer(lease, self.names, low, high)
+        elif lease.coordinated:
+            # A write of its own takes as long as one of a candidate's.
+            own = low + 2 * self._way[0], high + 2 * self._way[1]
+            self._server = LeaseServer(low, high, Coordinator(self.part, *own))
+        else:
+            self._server = LeaseServer(low, high)
+        return self._server
 
     def _add_resource(self, name: str, duty: Duty) -> Node:
         return self.world.add(name, lambda: Resource(duty.fence), keep_last)
@@ -115,10 +135,12 @@ class LeaseWorld:
 
     def _build(self, name: str) -> Machine:
         self._lives[name] += 1
-        identity = f"{name}_{self._lives[name]}"  # client-go: the host's name and a UUID of the process
+        identity = self._identity(name)  # client-go: the host's name and a UUID of the process
         candidate: Seeker
         if self.lease is None or self.store is None:
             candidate = Unelected(identity)
+        elif isinstance(self.lease, Lease) and self.lease.coordinated:
+            candidate = CoordinatedCandidate(self.lease, self.part, identity, self.store.name, self.versions[name])
         elif isinstance(self.lease, Lease):
             candidate = Candidate(self.lease, self.part, identity, self.store.name)
         else:
@@ -224,10 +246,10 @@ class LeaseWorld:
         self._review()
 
     def _observe_server(self, kind: str, subject: str, detail: Detail) -> None:
-        """The store and the resource have no facts of their own but those of the resource; their lives are a means."""
+        """The lives of the store and the resource are a means; what they say of writes and of elections is noted."""
         if kind == "process crashed":
             self._broken(subject, power=True)
-        if kind in ("effect", "write refused"):
+        if kind in ("effect", "write refused", "elected", "asked to go"):
             self._note(kind, subject, detail)
         self._review()
 
@@ -278,7 +300,16 @@ class LeaseWorld:
             return True
         if len(leaders) != 1 or self.store.process is None or self.store.paused:
             return False
+        if isinstance(self._server, LeaseServer) and not self._server.is_calm(self._identities()):
+            return False
         return len(views - {"?"}) == 1
+
+    def _identity(self, name: str) -> str:
+        return f"{name}_{self._lives[name]}"
+
+    def _identities(self) -> set[str]:
+        """Of the processes that run."""
+        return {self._identity(name) for name in self.names if self.world.nodes[name].process is not None}
 
     @property
     def calm_after(self) -> float:
@@ -293,11 +324,16 @@ class LeaseWorld:
         held = None if self.store is None else self.store.disk.saved()
         if self.store is not None and isinstance(held, Held):
             self.store.disk.replace(held.later(by))
+        elif self.store is not None and isinstance(self._server, LeaseServer) and self._server.coordinator is not None:
+            self.store.disk.replace(self._server.store.copy())
 
 
 def settling_time(lease: Lease | TtlLease) -> float:
     """Seconds in which candidates that start together have found a leader and their phases are as good as any."""
-    return 2 * lease.renewal_period + (1 + CALM_POLLS) * lease.longest_retry
+    settling = 2 * lease.renewal_period + (1 + CALM_POLLS) * lease.longest_retry
+    if isinstance(lease, Lease) and lease.coordinated:  # the first may have to make way for one of an older version
+        settling += lease.duration + AGAIN_S + PING_WAIT_S
+    return settling
 
 
 def _name(node: Node | None) -> str | None:
