@@ -33,7 +33,14 @@ REFUSED = {"three-tier-maintenance"}  # a calendar that takes members of a failo
 YEARS_SIMULATED = 6  # of a batch; models in which single processes fail many times a year need fewer
 YEARS_SAMPLED = 100  # as histories of a month: many short ones side by side cost least
 PLAYED = "100d"  # of a batch in which protocols are played out, from all new: that is forgotten in hours
-BUSY = {"etcd-quorum": 3, "external-etcd": 3, "stacked-control-plane": 3, "three-control-planes": 3, "two-zones": 3}  # how many times fewer
+# How many times fewer years some models need.
+BUSY = {
+    "etcd-quorum": 3,
+    "external-etcd": 3,
+    "stacked-control-plane": 3,
+    "three-control-planes": 3,
+    "two-zones": 3,
+}
 
 compared: set[tuple[str, ...]] = set()
 

@@ -209,3 +209,25 @@ def test_a_part_without_a_kind_does_not_keep_the_schema() -> None:
 def test_the_shelf_holds_files_that_end_in_a_newline() -> None:
     for name in NAMES:
         assert Path(model_path(name)).read_bytes().endswith(b"\n")
+
+
+def test_without_leader_election_what_is_lost_comes_back_more_than_once() -> None:
+    chaos = ha.load("leader-elect-false")
+    elected = chaos.to_plain()
+    for part in ("kcm", "scheduler"):
+        del elected["parts"][part]["leader_elect"]
+        elected["parts"][part]["lease"] = {}
+    lost = ha.Crash("n-1", at="1m", lasting="30m")
+    for seed in range(4):
+        counts = ha.simulate(chaos.during(lost), over="15m", seed=seed).trace.counts
+        assert counts["pod deleted"] == 5 and 6 <= counts["pod created"] <= 10
+        assert 10 < counts["conflict"] < 30
+        counts = ha.simulate(ha.Cluster(**elected).during(lost), over="15m", seed=seed).trace.counts
+        assert counts["pod created"] == 5 and counts.get("conflict", 0) < 5
+
+
+def test_a_lost_quorum_outlasts_itself_as_the_header_of_the_three_control_planes_says() -> None:
+    crashes = [ha.Crash(host, at="1m", lasting="17m") for host in ("cp-1", "cp-2")]
+    run = ha.simulate(ha.load("three-control-planes").during(*crashes), over="30m", seed=1)
+    assert run.trace.counts["liveness kill"] >= 3
+    assert run.down("kcm")[-1, 1] > run.down("etcd")[-1, 1]
