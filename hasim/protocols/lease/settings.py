@@ -99,8 +99,9 @@ class Lease(Declared):
         """How much sooner a leader that cannot renew stops than another may start, in seconds; negative: later.
 
         It stops `retry_period + renew_deadline` after the answer to its last renewal; another waits `duration` since
-        the write. So an answer that is later than this leaves two leaders, and no clock need be wrong. With `release` it
-        tries to give the lease back before it stops: a silent store makes that last for `patience`, not counted here.
+        the write. So an answer that is later than this leaves two leaders, and no clock need be wrong. With `release`
+        it tries to give the lease back before it stops; that a silent store draws this out for up to `patience` is not
+        counted here.
         """
         return self.duration - self.renew_deadline - self.retry_period
 

@@ -23,13 +23,14 @@ from hasim.model.laws import Law, Takeover
 from hasim.model.leasing import CALL_ONE_WAY, one_way
 from hasim.model.parts import Elected, Standby
 from hasim.protocols.lease.coordinated import LeaseCandidate
-from hasim.protocols.lease.settings import Duty, Lease
+from hasim.protocols.lease.settings import Duty, Lease, TtlLease
 from hasim.trace import Fact
 from hasim.units import s
 
 Floats = npt.NDArray[np.float64]
 
 LEASE = Lease(coordinated=True)
+REDIS = TtlLease(store="redis", ttl=s(3), renew=s(1), retry=s(1))
 RELEASED = Lease(coordinated=True, release=True)
 WAY = one_way(CALL_ONE_WAY)
 MS = 0.02
@@ -38,6 +39,7 @@ LONGEST_POLL, LOOK, PING = 4.4, 5.0, 5.0
 SURE = 1e-6
 """The chance that a sound program fails a test of a law."""
 Z = 5.0  # standard errors
+COUNT = 160
 
 
 def started(lease: Lease = LEASE, names: Sequence[str] = "abc", seed: int = 1, **more: Any) -> Rig:
@@ -69,18 +71,16 @@ def played(by: Literal["crash", "stop"], names: str, count: int) -> Floats:
     return np.array(found)
 
 
-def drawn(
-    by: Literal["crash", "stop"], standbys: int, count: int = 200_000, latency: tuple[float, float] = WAY
-) -> Floats:
+def drawn(by: Literal["crash", "stop"], standbys: int, latency: tuple[float, float] = WAY) -> Floats:
     lease, after = (RELEASED, "release") if by == "stop" else (LEASE, "crash")
     settings = TakeoverSettings(lease, standbys, after, latency)  # type: ignore[arg-type]
-    return sample_takeovers(settings, count, np.random.default_rng(5))
+    return sample_takeovers(settings, 200_000, np.random.default_rng(5))
 
 
 @pytest.mark.parametrize("by", ["crash", "stop"])
 @pytest.mark.parametrize("names", ["ab", "abc"])
 def test_machines_and_law_have_takeovers_of_one_law(by: Literal["crash", "stop"], names: str) -> None:
-    machine, law = played(by, names, 250), drawn(by, len(names) - 1)
+    machine, law = played(by, names, COUNT), drawn(by, len(names) - 1)
     points = np.concatenate([machine, law])
     one, other = (np.searchsorted(np.sort(x), points, side="right") / len(x) for x in (machine, law))
     assert np.max(np.abs(one - other)) < sqrt(-log(SURE / 2) / 2 * (1 / len(machine) + 1 / len(law)))
@@ -89,32 +89,29 @@ def test_machines_and_law_have_takeovers_of_one_law(by: Literal["crash", "stop"]
 
 @pytest.mark.parametrize("by", ["crash", "stop"])
 def test_takeovers_keep_to_their_bounds(by: Literal["crash", "stop"]) -> None:
-    # Crash: the rest of the lease, the next look, the wait for who answers no more, the next poll.
-    low, high = (
-        (15 - 2 + PING, 15 + LOOK + PING + LONGEST_POLL) if by == "crash" else (PING, PING + LOOK + LONGEST_POLL)
-    )
-    for times in (played(by, "ab", 250), played(by, "abc", 250), drawn(by, 1)):
+    # After a crash the rest of the lease, and always the next look, the wait for who answers no more, the next poll.
+    low, high = PING, PING + LOOK + LONGEST_POLL
+    if by == "crash":
+        low, high = low + 15 - 2, high + 15
+    for times in (played(by, "ab", COUNT), played(by, "abc", COUNT), drawn(by, 1)):
         assert low - MS < min(times)
         assert max(times) < high + MS
     assert max(drawn(by, 1)) - min(drawn(by, 1)) > 0.9 * (high - low)
 
 
 @pytest.mark.parametrize(
-    ("by", "mean", "variance"),
-    [
-        # The age of the renewal, the time to the next look, and the rest of a wait X of 2 to 4.4 s, whose moments are
-        # E X² / 2 E X and E X³ / 3 E X.
-        ("crash", 15 - 1 + 2.5 + 5 + 1.675, 2**2 / 12 + 5**2 / 12 + 1.189375),
-        ("stop", 5 + 2.5 + 1.675, 5**2 / 12 + 1.189375),
-    ],
+    ("by", "mean", "variance"), [("crash", 15 - 1 + 2.5 + 5, (2**2 + 5**2) / 12), ("stop", 5 + 2.5, 5**2 / 12)]
 )
 def test_without_latency_takeovers_have_their_closed_form(by: Any, mean: float, variance: float) -> None:
-    cube = (4.4**4 - 2**4) / (4 * 2.4)
-    assert cube / (3 * 3.2) - 1.675**2 == pytest.approx(1.189375)
+    # Of the age of the renewal and the time to the next look; and the rest of a wait X, uniform from 2 to 4.4 s, whose
+    # moments are E X^2 / 2 E X and E X^3 / 3 E X.
+    of_rest = [(4.4 ** (k + 2) - 2 ** (k + 2)) / (k + 2) / 2.4 / (k + 1) / 3.2 for k in (1, 2)]
+    mean, variance = mean + of_rest[0], variance + of_rest[1] - of_rest[0] ** 2
+    assert of_rest[0] == pytest.approx(1.675)
     times = drawn(by, 1, latency=(0.0, 0.0))
-    error = np.std(times) / sqrt(len(times))
-    assert abs(np.mean(times) - mean) < Z * error
-    assert np.var(times) == pytest.approx(variance, rel=0.02)
+    assert abs(np.mean(times) - mean) < Z * sqrt(variance / len(times))
+    fourth = np.mean((times - np.mean(times)) ** 4)
+    assert abs(np.var(times) - variance) < Z * sqrt((fourth - variance**2) / len(times))
 
 
 def test_how_many_others_wait_makes_no_difference() -> None:
@@ -164,7 +161,8 @@ def test_a_candidate_that_does_not_answer_pings_is_not_chosen(fault: str) -> Non
         rig.on(60.0)
         assert rig.leader.name == successor
     # It answers when it can, which is news, and then the leader makes way for it.
-    rig.next("asked to go", limit=2 * PING + MS if fault != "slow clock" else 300.0 + MS)
+    # What was lost on the way may be sent again up to 2 min later.
+    rig.next("asked to go", limit=120.0 + 2 * PING + LOOK + MS)
     rig.next("leading", "b", limit=2.0 + 15.0 + LOOK + PING + LONGEST_POLL + MS)
     assert one_leader(rig.facts) == []
 
@@ -189,8 +187,8 @@ def test_a_leader_makes_way_for_an_older_version(release: bool) -> None:
         rig.leases.versions[old.name] = "0.9"
         rig.on(10.0)
         old.start()
-        came = rig.now
-        asked = rig.next("asked to go", limit=PING + MS).at
+        # Its old self answers no ping, and is waited for up to a look that comes 5 s after that or later.
+        asked = rig.next("asked to go", limit=PING + LOOK + MS).at
         # The leader reads so at its next renewal, and stops when its deadline has passed since then.
         ended = rig.next("stopped leading", new.name, limit=2.0 + 10.0 + MS)
         assert ended.detail["why"] == "end of term"  # type: ignore[index, call-overload]
@@ -203,7 +201,7 @@ def test_a_leader_makes_way_for_an_older_version(release: bool) -> None:
         assert one_leader(rig.facts) == []
         # It comes back as a new candidate, of the newer version, and leaves the leader alone.
         rig.on(120.0)
-        assert new.process is not None and rig.leader is old and came > 0
+        assert new.process is not None and rig.leader is old
         assert len(rig.seen("asked to go")) == 1
 
 
@@ -242,7 +240,7 @@ def upgrade(lease: Lease, seed: int) -> tuple[bool, bool]:
 def test_with_plain_leases_a_quarter_of_upgrades_has_a_new_leader_over_an_old_api_server() -> None:
     # KEP-4355, Motivation. The first node is upgraded: the leader is on one of the two others afterwards. Is it on the
     # second (1/2), then the new one or the old one takes over there (1/2). When the third is upgraded nothing is old.
-    runs = 240
+    runs = 200
     outcomes = [upgrade(k8s(), seed) for seed in range(runs)]
     second_led, violated = (sum(outcome) for outcome in zip(*outcomes, strict=True))
     assert abs(second_led / runs - 1 / 2) < Z * sqrt(1 / 4 / runs)
@@ -316,9 +314,10 @@ def test_terms_grow_and_keep_a_leader_of_old_out_of_what_is_fenced() -> None:
         with rig.world.paused(old.name):
             rig.next("leading", limit=60.0)
             rig.on(3.0)
-        rig.on(20.0)
+        # Awake again it is the oldest candidate, and the new leader makes way for it; but it has lost, and ends.
+        rig.on(120.0)
     terms = [fact.detail["term"] for fact in rig.seen("leading")]  # type: ignore[index, call-overload]
-    assert len(terms) == 4
+    assert len(terms) >= 4
     assert all(before < after for before, after in pairwise(terms))
     assert stale_effects(rig.facts) == []
     assert any(fact.kind == "write refused" for fact in rig.facts)
@@ -356,16 +355,16 @@ def test_a_takeover_after_weeks_of_leaps_is_like_any_other() -> None:
     leap_again_and_again([rig.leases])
     rng = np.random.default_rng(11)
     times = []
-    for _ in range(12):
+    for _ in range(6):
         rig.on(20 * DAY_S + 10.0 * float(rng.random()))
         old, before = rig.leader, rig.now
         old.crash()
         times.append(rig.next("leading").at - before)
         old.start()
         rig.facts.clear()
-    assert rig.leases.leapt > 0.98 * 12 * 20 * DAY_S
+    assert rig.leases.leapt > 0.98 * 6 * 20 * DAY_S
     assert min(times) > 18.0 - MS and max(times) < 29.4 + MS
-    assert abs(np.mean(times) - 23.175) < Z * sqrt(3.6 / len(times))
+    assert abs(np.mean(times) - 23.2) < Z * sqrt(3.6 / len(times))
 
 
 def test_a_leap_disturbs_nobody_and_what_the_store_says_of_times_goes_with_it() -> None:
@@ -405,12 +404,12 @@ def test_nothing_is_leapt_over_while_a_candidate_that_has_gone_still_counts() ->
 
 
 def cluster(replicas: int = 3, lease: Lease = LEASE, versions: tuple[str, ...] = (), mtbf: str = "30d") -> ha.Cluster:
+    hosts = tuple(f"h{i}" for i in range(replicas))
     return ha.Cluster(
-        topology=ha.Topology(hosts=[f"h{i}" for i in range(replicas)]),
+        name="coordinated",
+        topology=ha.Topology(hosts=hosts),
         failures={"host": ha.Failure(mtbf=mtbf, mttr="1h")},
-        parts={
-            "kcm": Elected(replicas=replicas, lease=lease, versions=versions, on=[f"h{i}" for i in range(replicas)])
-        },
+        parts={"kcm": Elected(replicas=replicas, lease=lease, versions=versions, on=hosts)},
         services={"control": ha.Service(up=["kcm"])},
     )
 
@@ -422,21 +421,23 @@ def cluster(replicas: int = 3, lease: Lease = LEASE, versions: tuple[str, ...] =
         ({"versions": ["1.33", "1.34", "x"]}, "got 'x'; give the numbers of a release"),
         ({"versions": [1.33, 1.34, 1.34]}, "got 1.33, a number; put it in quotes"),
         ({"versions": ["1.33"] * 3, "lease": {}}, "only where the `lease` is `coordinated`"),
-        ({"versions": ["1.33"] * 3, "lease": None, "failover": "10s"}, "only where the `lease` is `coordinated`"),
-        ({"versions": ["1.33"] * 3, "lease": {"store": "redis", "kind": "ttl", "ttl": "3s", "renew": "1s", "retry": "1s"}},
-         "only where the `lease` is `coordinated`"),
+        (
+            {"versions": ["1.33"] * 3, "lease": None, "failover": {"takes": "10s"}},
+            "only where the `lease` is `coordinated`",
+        ),
+        ({"versions": ["1.33"] * 3, "lease": REDIS}, "only where the `lease` is `coordinated`"),
         ({"lease": {"coordinated": True, "lock": "configmaps"}}, "only Lease objects"),
     ],
-)  # fmt: skip
+)
 def test_versions_and_coordination_that_do_not_fit_are_refused(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(ModelError, match=message.replace("`", "`")):
-        Elected.model_validate({"replicas": 3, "lease": {"coordinated": True}} | given)
+    with pytest.raises(ModelError, match=message):
+        Elected(**({"replicas": 3, "lease": {"coordinated": True}} | given))
 
 
 def test_versions_of_a_member_each_are_read_and_written() -> None:
     part = Elected(replicas=2, lease=LEASE, versions=("1.33", "1.34.1"))
     assert part.versions == ("1.33", "1.34.1")
-    assert Elected.model_validate(part.model_dump(exclude_unset=True)) == part
+    assert Elected.model_validate_json(part.model_dump_json()) == part
 
 
 def test_all_three_engines_know_a_coordinated_lease() -> None:
