@@ -146,10 +146,15 @@ def is_only_played(model: str) -> bool:
     return cluster.kubernetes is not None or bool(cluster.remedies)
 
 
+def by_model(models: list[str]) -> list[object]:
+    """Cases that workers side by side take model by model: all tests of one share what its engines found."""
+    return [pytest.param(model, marks=pytest.mark.xdist_group(model)) for model in models]
+
+
 MODELS = [model for model in ha.models() if not is_only_played(model)]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", by_model(MODELS))
 def test_the_exact_answer_is_what_the_random_engines_find(model: str) -> None:
     solution = exact(model, STRESS)
     if solution is None:
@@ -165,7 +170,7 @@ def test_the_exact_answer_is_what_the_random_engines_find(model: str) -> None:
     assert not any(wrong), "\n".join(line for line in wrong if line)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", by_model(MODELS))
 def test_the_two_random_engines_find_the_same(model: str) -> None:
     wrong = []
     for name in sampled(model):
@@ -183,7 +188,7 @@ PROTOCOLS = [
 ]
 
 
-@pytest.mark.parametrize("model", PROTOCOLS)
+@pytest.mark.parametrize("model", by_model(PROTOCOLS))
 def test_elections_that_are_played_out_cost_what_their_law_says(model: str) -> None:
     wrong = []
     for name in sampled(model):
@@ -194,7 +199,7 @@ def test_elections_that_are_played_out_cost_what_their_law_says(model: str) -> N
     assert not any(wrong), "\n".join(line for line in wrong if line)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", by_model(MODELS))
 def test_no_cell_is_empty(model: str) -> None:
     """Every batch of every engine saw outages of every service by the dozen."""
     both = ((sampled(model), years(model, YEARS_SAMPLED)), (simulated(model), years(model, YEARS_SIMULATED)))
@@ -209,7 +214,7 @@ def test_the_matrix_is_as_large_as_its_bound_supposes() -> None:
         assert CELLS / 3 < len(compared) <= CELLS
 
 
-@pytest.mark.parametrize("model", [model for model in MODELS if model != "external-etcd"])
+@pytest.mark.parametrize("model", by_model([model for model in MODELS if model != "external-etcd"]))
 def test_printed_intervals_hold_the_exact_answer_of_the_model_itself(model: str) -> None:
     solution = exact(model, 1.0)
     if solution is None:
