@@ -2,9 +2,9 @@
 
 Rules (k/k pkg/controlplane/controller/leaderelection/leaderelection_controller.go and election.go):
 
-1. It looks whenever the lease changes or a candidate has been renewed, and 5 s after it last looked in vain; not again
-   without such a change where there are no candidates, or none that answers. Candidates not renewed for 30 minutes are
-   none, and deleted.
+1. It looks whenever the lease or a candidate has changed, and 5 s after it last looked in vain; not again without such
+   a change where there are no candidates, or none that answers. Candidates not renewed for 30 minutes are none, and
+   deleted.
 2. An election is needed where there is no lease, nobody holds it, or it has run out: its duration has passed since the
    time that its holder wrote, by the controller's own clock. It is needed, too, when the best of all candidates is
    another than the holder, and when one was not renewed for 15 minutes.
@@ -201,23 +201,25 @@ class Coordinator:
         elif isinstance(event, Received):
             if isinstance(event.message, Watch):
                 name = event.message.name
+                self._forget(event.sender)  # a process that has ended there without a word
                 self._watchers[name] = event.sender
                 return [Send(event.sender, Watched(name, store.get(LeaseCandidate, name)))]
         elif isinstance(event, Unlinked):
-            self._watchers = {name: node for name, node in self._watchers.items() if node != event.peer}
+            self._forget(event.peer)
         elif isinstance(event, Started):
             return self._look(store, now)
         return []
 
+    def _forget(self, node: str) -> None:
+        self._watchers = {name: where for name, where in self._watchers.items() if where != node}
+
     def changed(self, change: Change, store: ObjectStore, now: float) -> list[Effect]:
-        """Something has been written: tell who watches it, and look, unless it is but a ping."""
+        """Something has been written: tell who watches it, and look."""
         effects: list[Effect] = []
         kind, name = change.key
         if kind is LeaseCandidate:
             if name in self._watchers:
                 effects.append(Send(self._watchers[name], Watched(name, change.after)))
-            if change.after is not None and not change.after.has_answered:
-                return effects
         elif (kind, name) != (LeaderRecord, self.name):
             return effects
         return [*effects, *self._look(store, now)]

@@ -125,6 +125,8 @@ def test_a_hundred_thousand_elections_are_within_two_and_three_percent_of_the_pu
         assert np.quantile(times, p) == pytest.approx(value, rel=0.03), p
     assert row.least < min(times)
     assert max(times) <= row.most
+    law = crash_cdf(row.standbys) if row.by == "crash" else lambda t: 1 - rest_lasts(t) ** row.standbys
+    assert ks(times, law) < ks_bound(len(times)) + 0.002
 
 
 # -------------------------------------------------------------------------------- closed forms

@@ -36,6 +36,7 @@ class Connection:
     """One direction: messages in order; what gets lost is sent again, what nobody takes is refused.
 
     `back` is the other direction: an answer is for the process that asked, not for one that has taken its place.
+    `forth` is the other direction of a `back`.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Connection:
         self.env = env
         self.src, self.dst = src, dst
         self.back: Connection | None = None
+        self.forth: Connection | None = None
         self.reader: object | None = None  # the process that answers are for
         self._network = network
         self._latency = latency
@@ -95,7 +97,11 @@ class Connection:
         """The process at the far end has died, and its kernel says so."""
         process = self.src.process
         if process is not None and self._network.extra(self.dst, self.src) is not None:
-            Alarm(self.env, self.env._now + self._latency(), lambda: self._refused(process))
+            at = self.env._now + self._latency()
+            other = self.back or self.forth
+            if other is not None:  # what its successor sends comes later: that is on a connection of its own
+                other._last = max(other._last, at)
+            Alarm(self.env, at, lambda: self._refused(process))
 
     def shift(self, by: float) -> None:
         """The world has leapt over so many seconds."""

@@ -129,7 +129,7 @@ class LeaseWorld:
             here = durations(latency, streams, f"{other.name}>{name}/latency")
             ask = Connection(self.env, network, node, other, there)
             answer = Connection(self.env, network, other, node, here)
-            ask.back = answer
+            ask.back, answer.forth = answer, ask
             node.links[other.name], other.links[name] = ask, answer
             self._connections += [ask, answer]
 
