@@ -42,8 +42,8 @@ class FaultPort:
     @contextmanager
     def held_down(self, target: str, why: str) -> Iterator[None]:
         """Keep a unit, host, domain, member or part down for as long as the context lasts."""
-        if self._is_store(target):
-            yield  # it stands or falls with the part that it is of
+        if self._stands_by_itself(target, why):
+            yield
             return
         hold = self.live.hold(target)
         self._begin({"why": why}, "what it held down was down already")
@@ -141,9 +141,9 @@ class FaultPort:
 
     def gracefully(self, nodes: Collection[str]) -> Held:
         """Let servers that go down meanwhile finish what they have."""
-        served = [node for node in nodes if not self._is_member(node)]
-        path = None if self.live.requests is None else self.live.requests
-        return self._during([] if path is None else [path.gracefully(served)], "nothing was under way")
+        served = [node for node in nodes if self._is_server(node)]
+        path = self.live.requests
+        return self._during([path.gracefully(served)] if path and served else [], "nothing was under way")
 
     @contextmanager
     def _during(self, verbs: Sequence[AbstractContextManager[Touch]], reason: str) -> Iterator[None]:
@@ -172,11 +172,12 @@ class FaultPort:
         kubernetes = self.live.kubernetes
         return not self._is_member(node) and not (kubernetes is not None and kubernetes.has(node))
 
-    def _is_store(self, node: str) -> bool:
-        """Whether it is only a name that messages have, for what is elsewhere a part."""
+    def _stands_by_itself(self, node: str, why: str) -> bool:
+        """Whether it is only a name in messages, of what is a part elsewhere; or runs pods, while servers stop."""
         kubernetes = self.live.kubernetes
         stores = [role.leases.store for role in self.live.played if isinstance(role, LeaseRole)]
-        return (kubernetes is not None and node == API) or any(store and store.name == node for store in stores)
+        stops = why == "stop" and kubernetes is not None and kubernetes.has(node)
+        return stops or node == API or any(store and store.name == node for store in stores)
 
     # A host may hold members and servers; each kind has verbs that the other has not.
 

@@ -11,6 +11,7 @@ from hasim.engines.des.clocks import start_clocks
 from hasim.engines.des.etcd.role import settling_time as raft_settling
 from hasim.engines.des.figures import down_by_name, gaps_by_part, service_figures
 from hasim.engines.des.healing import Healer
+from hasim.engines.des.kubernetes.stillness import Stillness
 from hasim.engines.des.leases.world import settling_time as lease_settling
 from hasim.engines.des.live import LiveCluster
 from hasim.engines.des.requests.feed_forward import FeedForward, feeds_back
@@ -26,7 +27,7 @@ from hasim.engines.des.requests.ledger import (
 from hasim.engines.des.requests.path import RequestPath
 from hasim.engines.des.scripts import FaultPort
 from hasim.engines.des.shocks import start_shocks
-from hasim.engines.des.world import LeapingEnvironment, leap_again_and_again
+from hasim.engines.des.world import Calm, LeapingEnvironment, leap_again_and_again
 from hasim.errors import CannotModel, ModelError, nearest
 from hasim.faults import Fault
 from hasim.model.cluster import Cluster
@@ -130,7 +131,10 @@ def _find_leaders(live: LiveCluster, settling: float, until: float) -> None:
     for role in live.played:
         role.prepare()
     if live.played:
-        leap_again_and_again([role.calm for role in live.played])
+        calms: list[Calm] = [role.calm for role in live.played]
+        if live.kubernetes is not None:
+            calms.append(Stillness(live.kubernetes))
+        leap_again_and_again(calms)
     if settling:
         live.env.run(until=until)
 

@@ -163,6 +163,41 @@ def test_a_zone_with_nodes_and_members_is_slowed_where_there_are_disks() -> None
     assert not len(run.down("web"))
 
 
+MIXED = """
+hasim: 1
+name: servers, pods and a control plane on the same hosts
+topology:
+  zones:
+    a: {hosts: [cp-1, n-1]}
+    b: {hosts: [n-2]}
+parts:
+  api: {kind: pool, replicas: 1, on: [cp-1]}
+  kcm: {kind: elected, replicas: 2, on: [cp-1, n-2], lease: {}, needs: api}
+  shop: {kind: pool, replicas: 2, on: [n-1, n-2], serving: {takes: 10ms}}
+  web: {kind: workload, replicas: 2, required: 2, start: {fixed: 5s}}
+kubernetes: {api: api, controllers: kcm, scheduler: kcm, nodes: [n-1, n-2]}
+loads: {users: {rate: 5, to: shop}}
+up: [web]
+"""
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ha.Stop("a", at="1m", lasting="1m"),
+        ha.Stop("a", at="1m", lasting="1m", notice="5s"),
+        ha.SlowServer("a", factor=3, at="1m", lasting="1m"),
+        ha.Drain("a", at="1m", lasting="1m"),
+        ha.ErrorAnswers("a", share="50%", at="1m", lasting="1m"),
+        ha.SlowDisk("a", extra="5ms", at="1m", lasting="1m"),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_faults_of_servers_leave_the_pods_beside_them_alone(fault: Fault) -> None:
+    run = play(ha.loads(MIXED), fault, over="4m")
+    assert not len(run.down("web")) and not facts(run, "node not ready") and not len(run.down("api"))
+
+
 # ------------------------------------------------------------------- everything, in any order
 
 BOTH = (

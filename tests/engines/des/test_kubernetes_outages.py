@@ -266,3 +266,53 @@ def test_coredns_is_back_when_its_pods_are() -> None:
     ((down, up),) = run.down("dns")
     assert down == 60 and up - 65 == pytest.approx(20, abs=SOON)
     assert run.down("web")[-1, 1] == up
+
+
+# --------------------------------------------------------------------- control planes of another shape
+
+SMALL_PLANE = """
+hasim: 1
+name: one process does both, behind a balancer, and zones have racks
+topology:
+  zones:
+    a: {racks: {r1: {hosts: [n-1]}, r2: {hosts: [n-2]}}}
+    b: {racks: {r3: {hosts: [n-3]}, r4: {hosts: [n-4]}}}
+parts:
+  etcd: {kind: quorum, members: 3}
+  api: {kind: pool, replicas: 2, needs: etcd}
+  lb: {kind: balancer, replicas: 2, failover: {takes: {fixed: 2s}}, to: api}
+  kcm: {kind: elected, replicas: 2, lease: {}, needs: lb}
+  web: {kind: workload, replicas: 4, required: 4, start: {fixed: 5s}, spread: zone, must_spread: true}
+kubernetes: {api: lb, controllers: kcm, scheduler: kcm, nodes: [a, b]}
+up: [web]
+"""
+
+
+def test_racks_are_no_zones_to_pods() -> None:
+    run = play(ha.loads(SMALL_PLANE), ha.Crash("r1", at="1m", lasting="20m"))
+    (bound,) = facts(run, "pod bound")
+    assert bound.detail["node"] == "n-2" and bound.at < 430, "the zone has another rack"
+    run = play(ha.loads(SMALL_PLANE), ha.Crash("a", at="1m", lasting="20m"))
+    tainted = times(run, "node tainted")
+    assert tainted[1] - tainted[0] == pytest.approx(10, abs=SOON), "one zone, one rate"
+    assert min(times(run, "pod bound")) > 1260
+
+
+def test_a_failover_of_the_balancer_before_the_api_costs_nobody_anything() -> None:
+    run = play(ha.loads(SMALL_PLANE), ha.Crash("lb-1", at="1m", lasting="10m"))
+    assert run.down("lb").tolist() == [[60, 62]]
+    assert not facts(run, "stopped leading") and not facts(run, "node not ready") and not len(run.down("web"))
+
+
+def test_one_process_may_control_and_schedule() -> None:
+    run = play(ha.loads(SMALL_PLANE), ha.Crash("kcm-1", at="1m", lasting="10m"), ha.Crash("n-1", at="1m", lasting="8m"))
+    (leads,) = times(run, "leading", since=1)
+    (bound,) = times(run, "pod bound")
+    assert bound > leads + 50 + 300
+    assert run.down("web")[-1, 1] == pytest.approx(bound + 5, abs=SOON)
+
+
+def test_a_history_may_begin_in_the_long_run() -> None:
+    cluster = toy(WEB).replace("failures", {"host": {"mtbf": "100d", "mttr": "4h"}})
+    run = ha.simulate(cluster, over="20d", seed=1, start="steady")
+    assert facts(run, "node not ready")

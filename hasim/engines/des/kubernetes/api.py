@@ -13,6 +13,7 @@ from hasim.engines.des.requests.links import Links
 from hasim.engines.des.world import LeapingEnvironment
 from hasim.engines.des.world.alarm import Alarm
 from hasim.protocols.api import Change, Create, ObjectStore, Refused, Reply, Request, Update, key_of
+from hasim.protocols.reconcile.objects import NodeLease
 
 Answer = Callable[[Reply | None], None]
 Told = Callable[[Change], None]
@@ -46,16 +47,23 @@ class Api:
         self.store = ObjectStore()
         self.links = links
         self.contact: Contact = "open"
+        self.leapt = 0.0  # seconds of calm that nobody has lived through
+        self.changed_at = env.now  # when anything but a lease was last written
         self.latency = latency
         self.chance = chance
         self.watches: dict[Watch, None] = {}
         self.told = told
         self._refused = refused
-        self._lines: dict[tuple[str, str, str], Line] = {}
+        self._lines: dict[tuple[str, str], Line] = {}  # of requests and answers
         self._waiting: dict[_Asked, Alarm] = {}  # for a quorum
         self._frozen = 0  # by how many
         self._held: list[_Asked] = []
         self._pings: Alarm | None = None
+
+    @property
+    def now(self) -> float:
+        """The time of day, as objects and controllers have it: it stands still while calm is leapt over."""
+        return self.env._now - self.leapt
 
     # Requests.
 
@@ -65,7 +73,7 @@ class Api:
         With `of` it is about the very object of that name that was created then, in seconds of the store's clock, and
         is refused where another has taken its place (the precondition on a UID).
         """
-        self._line(who, self.name, "requests").send(_Asked(self, who, request, answer, of, self.env._now))
+        self._line(who, self.name).send(_Asked(self, who, request, answer, of, self.env._now))
 
     def arrive(self, asked: _Asked) -> None:
         """A request is there."""
@@ -95,29 +103,31 @@ class Api:
 
     def put(self, request: Request) -> Reply:
         """Carry something out at once, and tell everybody."""
-        reply, change = self.store.apply(request, self.env._now)
+        reply, change = self.store.apply(request, self.now)
         if change is not None:
             self.told(change)
             kind = change.key[0]
+            if kind is not NodeLease:
+                self.changed_at = self.env._now
             for watch in list(self.watches):
                 if kind in watch.watcher.kinds:
                     watch.tell(change)
         return reply
 
     def _answer(self, asked: _Asked, reply: Reply | None) -> None:
-        self._line(self.name, asked.who, "answers").send(_Answered(asked, reply))
+        self._line(self.name, asked.who).send(_Answered(asked, reply))
 
-    def _line(self, src: str, dst: str, what: str) -> Line:
-        line = self._lines.get((src, dst, what))
+    def _line(self, src: str, dst: str) -> Line:
+        line = self._lines.get((src, dst))
         if line is None:
-            line = self._lines[src, dst, what] = Line(self.env, self.links, self.latency, src, dst)
+            line = self._lines[src, dst] = Line(self.env, self.links, self.latency, src, dst)
         return line
 
     # News.
 
     def watch(self, watcher: Watcher) -> Watch:
         """Tell somebody how everything is, and then of every change, until the watch is closed."""
-        watch = Watch(self, watcher, self._line(self.name, watcher.name, "news"))
+        watch = Watch(self, watcher)
         self.watches[watch] = None
         return watch
 
@@ -151,14 +161,16 @@ class Api:
     def _ping(self) -> None:
         for watch in list(self.watches):
             watch.ping()
-        self._pings = Alarm(self.env, self.env._now + PING_S, self._ping) if self._is_troubled else None
+        self._pings = Alarm(self.env, self.env._now + PING_S, self._ping) if self.is_troubled else None
 
     @property
-    def _is_troubled(self) -> bool:
+    def is_troubled(self) -> bool:
+        """Whether a fault is at work on it, or on the way there."""
         return bool(self._frozen or self.links.rules)
 
     def set_contact(self, contact: Contact) -> None:
         """From now on requests meet this; servers that are gone break every watch, those without a quorum keep them."""
+        self.changed_at = self.env._now
         self.contact = contact
         if contact == "refused":
             for watch in list(self.watches):

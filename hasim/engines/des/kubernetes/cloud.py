@@ -40,7 +40,7 @@ class Cloud:
 
     def _appear(self, machine: Machine) -> None:
         del self._coming[machine.name]
-        node = Node(machine.name, machine.zone, machine.cpu, self._pods, created=self._api.env._now)
+        node = Node(machine.name, machine.zone, machine.cpu, self._pods, created=self._api.now)
         self._api.put(Create(NodeLease(node.name)))
         self._api.put(Create(node))
         self._begun(node)

@@ -41,6 +41,11 @@ class ControlProcess:
         """Whether it does anything."""
         return self.alive and not self.frozen and self._knows
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is to be done but the beats of its loops."""
+        return not self.frozen and all(loop.idle for loop in self.loops)
+
     def end(self) -> None:
         """It leads no longer; what it asked for is not called back."""
         self.alive = False
@@ -60,8 +65,7 @@ class ControlProcess:
 
     def ask(self, request: Request, answer: Answer, bucket: Bucket) -> None:
         """Ask the API, as soon as there is a token."""
-        now = self.env._now
-        wait = bucket.wait(now)
+        wait = bucket.wait(self.api.now)
 
         def heard(reply: Reply | None) -> None:
             self._when_awake(lambda: answer(reply))
@@ -70,7 +74,7 @@ class ControlProcess:
             self.api.ask(self.name, request, heard)
 
         if wait:
-            Alarm(self.env, now + wait, lambda: self._when_awake(send))
+            Alarm(self.env, self.env._now + wait, lambda: self._when_awake(send))
         else:
             send()
 

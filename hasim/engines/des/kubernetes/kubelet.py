@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from hasim.engines.des.kubernetes.container import Container, Laws
 from hasim.engines.des.kubernetes.reports import Reports
 from hasim.engines.des.world import LeapingEnvironment
-from hasim.engines.des.world.alarm import Alarm
+from hasim.engines.des.world.alarm import Alarm, Beat
 from hasim.protocols.api import Change, Create, Done, Get, ObjectStore, Patch, Refused, Reply
 from hasim.protocols.reconcile.admission import admits
 from hasim.protocols.reconcile.objects import Node, NodeLease, Pod
@@ -48,7 +48,7 @@ class Kubelet:
         self._deaf = 0  # how often it has been away: answers from before count for nothing
         self._renewals = 0
         self._retry = RETRY_FIRST_S
-        self._renewal = Alarm(self.env, self.env._now + phase, self._renew)
+        self._renewal: Alarm = Beat(self.env, self.env._now + phase, self._renew)
         self._watch = world.api.watch(self)
 
     @property
@@ -69,7 +69,17 @@ class Kubelet:
     @property
     def now(self) -> float:
         """The time of day, as objects have it."""
-        return self.env._now
+        return self.world.api.now
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the control plane thinks of it what is so, and nothing is to come of it but renewals."""
+        node = self.world.api.store.get(Node, self.name)
+        if node is None:
+            return True
+        if self.up:
+            return node.ready == "True" and self._retry == RETRY_FIRST_S
+        return node.ready != "True" and any(taint.effect == "NoExecute" for taint in node.taints)
 
     # The lease.
 
@@ -86,7 +96,7 @@ class Kubelet:
             if reply == Refused("not found"):
                 self.world.api.ask(self.name, Create(NodeLease(self.name)), lambda _: None)
             wait, self._retry = self._retry, min(2 * self._retry, RETRY_MOST_S)
-        self._renewal = Alarm(self.env, self.env._now + wait, self._renew)
+        self._renewal = Beat(self.env, self.env._now + wait, self._renew)
 
     def _register(self) -> None:
         """See whether the API knows the node, and make it known otherwise (kubelet_node_status.go)."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from hasim.engines.des.kubernetes.pace import Bucket, Pace
-from hasim.engines.des.world.alarm import Alarm
+from hasim.engines.des.world.alarm import Alarm, Beat
 from hasim.protocols.api import Change, Delete, Done, Refused, Reply, Request
 from hasim.protocols.reconcile.controller import Backoffs, Controller, Plan
 
@@ -27,7 +27,7 @@ class Loop:
     def __init__(self, process: ControlProcess, controller: Controller, pace: Pace) -> None:
         self._process = process
         self._controller = controller
-        self._bucket = Bucket(pace, process.env._now)
+        self._bucket = Bucket(pace, process.api.now)
         self._queue: dict[str, None] = {}
         self._later: dict[str, tuple[float, Alarm]] = {}
         self._busy = False
@@ -53,7 +53,7 @@ class Loop:
         while self._queue and not self._busy and process.awake:
             key = next(iter(self._queue))
             del self._queue[key]
-            plan = self._controller.plan(key, process.informer, process.env._now)
+            plan = self._controller.plan(key, process.informer, process.api.now)
             self._busy = True
             self._run(key, plan, 0)
 
@@ -95,7 +95,8 @@ class Loop:
             if waiting[0] <= at:
                 return
             waiting[1].cancel()
-        self._later[key] = at, Alarm(self._process.env, at, lambda: self._due(key))
+        kind = Beat if key == PERIODIC else Alarm
+        self._later[key] = at, kind(self._process.env, at, lambda: self._due(key))
 
     def _due(self, key: str) -> None:
         del self._later[key]

@@ -52,14 +52,14 @@ class Watch:
     with which it begins again.
     """
 
-    def __init__(self, api: Api, watcher: Watcher, line: Line) -> None:
+    def __init__(self, api: Api, watcher: Watcher) -> None:
         """Connect for the first time."""
         self.watcher = watcher
         self.broken = True
         self.closed = False
         self.begun = 0  # how often it has begun
         self._api = api
-        self._line = line
+        self._line = self._new_line()
         self._silent = 0.0  # for how long nothing gets through, as far as pings tell
         self._tries = 0
         self._tried_at = -inf
@@ -87,6 +87,10 @@ class Watch:
             self.broken = True
             self._try_again()
 
+    def _new_line(self) -> Line:
+        api = self._api
+        return Line(api.env, api.links, api.latency, api.name, self.watcher.name)
+
     def _try_again(self) -> None:
         now = self._api.env._now
         if now - self._tried_at > RELIST_RESET_S:
@@ -108,6 +112,7 @@ class Watch:
             return
         self.broken, self._silent = False, 0.0
         self.begun += 1
+        self._line = self._new_line()  # what an old connection still carries is nothing to the new one
         self.watcher.resync(self._api.store)
 
 

@@ -83,7 +83,7 @@ class KubernetesWorld:
         self._serving = Serving(live, self.env, self.api.store, self.kubelets)
         self.turned, self.all_turned = self._serving.turned, self._serving.all_turned
         self._laws = {name: self._laws_of(name, part) for name, part in self._serving.workloads.items()}
-        self._processes: dict[tuple[str, str], ControlProcess] = {}
+        self.processes: dict[tuple[str, str], ControlProcess] = {}
         self._reach = Reach(live, [declared.api], self._reach_turned)
         topology = live.system.cluster.topology
         self._paths = topology.paths()
@@ -111,7 +111,7 @@ class KubernetesWorld:
 
     def prepare(self) -> None:
         """Put nodes and pods in place, as they are after a long time in which nothing failed; then wire what falls."""
-        store, now = self.api.store, self.env._now
+        store, now = self.api.store, self.api.now
         requests: list[Request] = []
         for host in self._hosts:
             node = Node(host, self._zones[host], self.declared.cpu, self.declared.pods, created=now)
@@ -184,15 +184,15 @@ class KubernetesWorld:
     def _member_heard(self, start: Callable[[str], ControlProcess], kind: str, member: str) -> None:
         """Something has happened to a candidate: its loops begin and end with its term of office."""
         what = (start.__name__, member)
-        process = self._processes.get(what)
+        process = self.processes.get(what)
         if kind == "leading":
             assert process is None, f"{member} leads already"
-            self._processes[what] = start(member)
+            self.processes[what] = start(member)
         elif process is None:
             return
         elif kind in OUT_OF_OFFICE:
             process.end()
-            del self._processes[what]
+            del self.processes[what]
         elif kind == "process paused":
             process.freeze()
         elif kind == "process resumed":

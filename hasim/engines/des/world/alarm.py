@@ -34,3 +34,7 @@ class Alarm(Event):
         call, self._call = self._call, None
         if call is not None:
             call()
+
+
+class Beat(Alarm):
+    """An alarm of a rhythm, which a leap over calm moves on with everything else that only goes round."""

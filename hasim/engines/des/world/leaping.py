@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from simpy import Event
 
+from hasim.engines.des.world.alarm import Beat
 from hasim.engines.des.world.datagram import Packet
 from hasim.engines.des.world.timer import Timer
 from hasim.engines.des.world.wire import Wire
 
 if TYPE_CHECKING:
-    from hasim.engines.des.world.world import World
+    from hasim.engines.des.world.leap import LeapingEnvironment
+    from hasim.model.laws import Law
 
 LATE_PER_LEAP = 1e-6
 """Late messages that may be expected in all of a leap: one leap in a million passes over something that is seen."""
@@ -38,19 +40,44 @@ class Rhythm:
     """What calm looks like in a world: it repeats after `period` seconds.
 
     In a period at most `messages` travel, and none that takes less than `patience` seconds makes a difference that
-    outlasts it. Without a period calm may be cut anywhere, and `messages` are those of a second.
+    outlasts it. Without a period calm may be cut anywhere, and `messages` are those of a second. A leap ends `before`
+    seconds or more ahead of what comes next, where that shall find beats of any phase.
     """
 
     period: float | None
     patience: float
     messages: float = 1.0
+    before: float = 0.0
+
+
+class WithLaws(Protocol):
+    """What messages travel over."""
+
+    @property
+    def laws(self) -> Collection[Law]:
+        """The laws of their latencies."""
+
+
+class Place(Protocol):
+    """A world, or what is like one to a leap."""
+
+    @property
+    def env(self) -> LeapingEnvironment: ...
+    @property
+    def network(self) -> WithLaws: ...
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing is under way but what a leap moves on."""
+
+    def shift(self, by: float) -> None:
+        """So many seconds have been leapt over."""
 
 
 class Calm(Protocol):
     """Something that plays protocols in a world and knows when nothing is to come of it."""
 
     @property
-    def world(self) -> World: ...
+    def world(self) -> Place: ...
     @property
     def rhythm(self) -> Rhythm: ...
     @property
@@ -96,7 +123,7 @@ def common_period(periods: Collection[float]) -> float | None:
     return lcm(*[near.numerator * (denominator // near.denominator) for near in fractions]) / denominator
 
 
-def leap_together(parts: Sequence[tuple[World, Rhythm]]) -> float:
+def leap_together(parts: Sequence[tuple[Place, Rhythm]]) -> float:
     """Let the most whole periods pass, of all worlds of one environment at once, that end before anything irregular.
 
     Ticks and messages on their way come so much later, all else stays, and the machines notice nothing but that
@@ -112,7 +139,7 @@ def leap_together(parts: Sequence[tuple[World, Rhythm]]) -> float:
     env = parts[0][0].env
     late = sum(_late(world, rhythm) / (rhythm.period or 1.0) for world, rhythm in parts)  # a second
     longest = LATE_PER_LEAP / late if late > 0 else inf
-    ahead = env.next_other(_moves) - env._now
+    ahead = env.next_other(_moves) - env._now - max(rhythm.before for _, rhythm in parts)
     if not isfinite(ahead) or longest < PERIODS_MIN * period:
         return 0.0
     by = floor(min(ahead, longest) / period) * period
@@ -126,7 +153,7 @@ def leap_together(parts: Sequence[tuple[World, Rhythm]]) -> float:
     return by
 
 
-def _late(world: World, rhythm: Rhythm) -> float:
+def _late(world: Place, rhythm: Rhythm) -> float:
     """How many late messages a period has, at most, on average."""
     shares = [float(law.survival(rhythm.patience)) for law in world.network.laws]
     return max(shares, default=0.0) * rhythm.messages
@@ -134,4 +161,4 @@ def _late(world: World, rhythm: Rhythm) -> float:
 
 def _moves(event: Event) -> bool:
     kind = event.__class__
-    return kind is Wire or kind is Packet or (kind is Timer and event.leapt)  # type: ignore[attr-defined]
+    return kind is Wire or kind is Packet or kind is Beat or (kind is Timer and event.leapt)  # type: ignore[attr-defined]
