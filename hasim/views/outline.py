@@ -55,7 +55,7 @@ def parts_table(cluster: Cluster) -> Table:
     """A row for each part: its kind, how many members it takes, and what it needs."""
     table = _table("part", "kind", "members", "needs")
     for name, part in cluster.parts.items():
-        members = f"{part.enough} of {part.count}"
+        members = _how_many(part)
         kinds = cluster.needs(name).items()
         needs = ", ".join(other if kind == "hard" else f"{other} ({kind})" for other, kind in kinds)
         table.add_row(name, str(getattr(part, "kind", "")), members, needs or "–")
@@ -133,6 +133,13 @@ def _parameters(cluster: Cluster) -> Iterator[tuple[tuple[str | int, ...], str, 
         field = "rate" if load.rate is not None else "users"
         said = f"{load.users} users" if load.rate is None else _arrivals(load.rate)
         yield ("loads", name, field), said, ""
+
+
+def _how_many(part: Part) -> str:
+    """How many members it takes, of how many; of a workload, pods."""
+    if isinstance(part, Workload):
+        return f"{part.required} of {part.replicas}"
+    return f"{part.enough} of {part.count}"
 
 
 def _requests(name: str, part: Part) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
