@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import hasim as ha
+from hasim.engines.des.kubernetes.world import KubernetesWorld
 from hasim.faults import Fault
+from hasim.faults.fault import Script
 from hasim.model.cluster import Cluster
 from hasim.results.run import Run
 from hasim.trace import Fact
@@ -58,6 +61,21 @@ def toy(
 def play(cluster: Cluster, *faults: Fault, over: str = "30m", seed: int = 1) -> Run:
     """One history."""
     return ha.simulate(cluster.during(*faults), over=over, seed=seed)
+
+
+class Deed:
+    """A fault that does something to the live Kubernetes, or looks at it, at a time: what no declared fault can."""
+
+    targets = ("n-1",)
+
+    def __init__(self, at: float, deed: Callable[[KubernetesWorld], object]) -> None:
+        self._at = at
+        self._deed = deed
+        self.found: list[object] = []
+
+    def script(self, world: Any) -> Script:
+        yield self._at
+        self.found.append(self._deed(world.live.kubernetes))
 
 
 def facts(

@@ -39,7 +39,7 @@ def test_a_short_pause_is_down_time_and_nothing_else() -> None:
 
 
 def test_pauses_that_overlap_end_with_the_last() -> None:
-    run = play(toy(WEB), ha.Pause("n-1", at="1m", lasting="20s"), ha.Pause("a", at="70s", lasting="20s"), over="5m")
+    run = play(toy(WEB), ha.Pause("n-1", at="1m", lasting="20s"), ha.Pause("n-1", at="70s", lasting="20s"), over="5m")
     assert run.down("web").tolist() == [[60, 90]]
 
 

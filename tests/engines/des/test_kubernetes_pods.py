@@ -296,6 +296,13 @@ def test_no_more_machines_than_there_may_be() -> None:
     assert len(facts(run, "pod bound")) == 3
 
 
+def test_a_machine_that_does_not_come_in_time_is_given_up_and_does_not_come() -> None:
+    late = GROWING.replace("cpu: 4000,", "cpu: 4000, provision: 5m,").replace("{fixed: 2m}", "{fixed: 8m}")
+    web = "web: {kind: workload, replicas: 3, required: 1, start: {fixed: 5s}, cpu: 3000}"
+    run = play(toy(web, nodes=(2,), more=late), over="30m")
+    assert not facts(run, "node joined") and not facts(run, "pod bound")
+
+
 # --------------------------------------------------------------------------------- performance
 
 

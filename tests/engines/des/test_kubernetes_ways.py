@@ -6,18 +6,20 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from kubernetes_toys import WEB, Ending, deployed, facts, ordinals, play, times, toy
+from kubernetes_toys import WEB, Deed, Ending, deployed, facts, ordinals, play, times, toy
 
 import hasim as ha
 from hasim.engines.des.kubernetes.api import Api
+from hasim.engines.des.kubernetes.control import ControlProcess
 from hasim.engines.des.kubernetes.line import RESEND_MOST_S, Line
 from hasim.engines.des.kubernetes.pace import Bucket, Pace
 from hasim.engines.des.reach import Contact
 from hasim.engines.des.requests.links import Links
 from hasim.engines.des.world import LeapingEnvironment, Touch
 from hasim.faults import DROP, PASS, Delay, Verdict
-from hasim.protocols.api import Change, Create, Done, Get, ObjectStore, Reply, Update
-from hasim.protocols.reconcile.objects import Endpoints
+from hasim.protocols.api import Change, Create, Delete, Done, Get, ObjectStore, Reply, Request, Update
+from hasim.protocols.reconcile.controller import Cache, Plan
+from hasim.protocols.reconcile.objects import Endpoints, Pod
 
 SOON = 0.05
 
@@ -218,6 +220,38 @@ def test_servers_that_are_frozen_answer_nobody_and_later_whoever_still_waits() -
     assert replies[1:] == [pytest.approx(15.001)]
 
 
+class Sleeper:
+    """A controller that looks at endpoints, and again after so many seconds as their names say."""
+
+    period = None
+
+    def __init__(self, env: LeapingEnvironment) -> None:
+        self._env = env
+        self.looked: list[float] = []
+
+    def keys(self, change: Change, cache: Cache) -> list[str]:
+        return [change.key[1]]
+
+    def plan(self, key: str, cache: Cache, now: float) -> Plan:
+        self.looked.append(round(self._env.now, 2))
+        endpoints = cache.get(Endpoints, key)
+        return Plan(again=float(endpoints.pods[0]) if endpoints and endpoints.pods else None)
+
+    def answered(self, key: str, request: Request, reply: Reply | None) -> None:
+        raise AssertionError("it asks for nothing")
+
+
+def test_a_key_that_is_to_come_later_twice_comes_at_the_earlier_time_once() -> None:
+    env, api, _ = watched()
+    sleeper = Sleeper(env)
+    ControlProcess(api, "kcm", (Endpoints,), [sleeper], Pace(20.0, 30))
+    for at, pods in ((2, ["10"]), (3, ["100"]), (4, ["4"]), (5, ["50"]), (6, [])):
+        env.run(until=at)
+        write(api, *pods)
+    env.run(until=300)
+    assert sleeper.looked == [1, 2, 3, 4, 5, 6, 8]
+
+
 # ----------------------------------------------------------------- order and lost answers, in clusters
 
 
@@ -267,6 +301,50 @@ def test_a_deletion_that_got_lost_is_tried_again() -> None:
     assert deleted + 8 - SOON <= again < deleted + 8 + SOON, "at the first moment when there is a quorum"
 
 
+def test_a_frozen_controller_sends_nothing_that_it_was_about_to_send() -> None:
+    web = "web: {kind: workload, replicas: 400, required: 1, start: {fixed: 5s}, cpu: 10}"
+    cluster, node = toy(web, nodes=(4,), more=", pods: 250"), ha.Crash("n-1", at="1m", lasting="20m")
+    begun = times(play(cluster, node, over="8m"), "pod deleted")[0]
+    frozen = ha.Pause("kcm-1", at=f"{begun + 1.025}s", lasting="4s")
+    deleted = np.array(times(play(cluster, node, frozen, over="8m"), "pod deleted"))
+    assert len(deleted) == 100 and np.any(deleted > begun + 5.025)
+    assert not np.any((begun + 1.025 < deleted) & (deleted < begun + 5.025))
+
+
+def test_servers_without_a_quorum_are_silent_and_servers_that_are_gone_refuse() -> None:
+    looks = [Deed(at, lambda kubernetes: kubernetes.api.contact) for at in (30.0, 90.0, 150.0, 400.0)]
+    quorum = [ha.Crash(f"cp-{i}", at="1m", lasting="5m") for i in (1, 2)]
+    play(toy(WEB), *quorum, ha.PowerLoss("cp-3", at="2m", lasting="2m"), *looks, over="8m")
+    assert [look.found for look in looks] == [["open"], ["silent"], ["refused"], ["open"]]
+
+
+# ------------------------------------------------------------------------------ pods that others remove
+
+
+def force_delete(name: str) -> Deed:
+    return Deed(60.0, lambda kubernetes: kubernetes.api.put(Delete(Pod, name, force=True)))
+
+
+def test_a_pod_that_is_removed_by_force_ends_where_it_runs_and_another_takes_its_name() -> None:
+    db = "web: {kind: workload, controller: stateful_set, replicas: 1, start: {fixed: 10s}, crash: {fixed: 3m}}"
+    run = play(toy(db, nodes=(1,)), force_delete("web-0"), over="6m")
+    assert run.down("web")[0].tolist() == pytest.approx([60, 70], abs=SOON)
+    (crashed, *_) = times(run, "container crashed")
+    assert crashed == pytest.approx(250, abs=SOON), "the first would have done so earlier"
+
+
+def test_a_kubelet_that_missed_the_end_of_a_pod_takes_its_successor_for_another() -> None:
+    db = "web: {kind: workload, controller: stateful_set, replicas: 1, start: {fixed: 10s}}"
+    cluster = toy(
+        db, nodes=(1, 1), parts="kubelet: {kind: pool, replicas: 2, on: ALL_NODES}", more=", kubelets: kubelet"
+    )
+    away = [ha.Crash(f"kubelet-{i}", at="55s", lasting="20s") for i in (1, 2)]
+    run = play(cluster, *away, force_delete("web-0"), over="3m")
+    assert [fact.detail["node"] for fact in facts(run, "pod bound")] in (["n-1"], ["n-2"])
+    (ready,) = times(run, "pod ready")
+    assert ready == pytest.approx(75 + 10, abs=SOON), "it starts anew, wherever the old one was"
+
+
 # ------------------------------------------------------------------------------- watches that break
 
 
@@ -309,8 +387,8 @@ def test_a_controller_that_was_cut_off_forgets_the_pods_that_went_meanwhile() ->
     cluster = toy(WEB, controllers="leader_elect: false")
     run = play(
         cluster,
-        ha.Crash("n-1", at="1m", lasting="9m"),
-        ha.Partition("kcm-1", at="2m", lasting="13m"),
+        ha.Partition("kcm-1", at="1m", lasting="14m"),
+        ha.Crash("n-1", at="2m", lasting="8m"),  # its pod is ready as far as the one that is cut off knows
         over="30m",
     )
     assert max(times(run, "endpoints")) < 900 + 60 + SOON, "nobody writes over what the others have written"
