@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hasim.model.laws.empirical import Empirical
 from hasim.model.laws.exponential import Exponential
 from hasim.model.laws.fixed import Fixed
-from hasim.model.laws.law import AnyLaw, Array, Law, Size, factor_checked, probabilities, times
+from hasim.model.laws.law import AnyLaw, Array, Law, Size, bisected, factor_checked, probabilities, times
 from hasim.model.laws.mixture import Mixture
 from hasim.model.laws.total import Total
 from hasim.protocols.health.schedules import Schedule
@@ -153,21 +153,10 @@ class Attempts(Law):
     def quantile(self, p: npt.ArrayLike) -> Array:
         asked = probabilities(p)
         high = self.schedule.next(self.repair.quantile(asked)) + self.schedule.spread
-        return self._searched(asked, high) if self.schedule.spread else high
-
-    def _searched(self, asked: Array, highest: Array) -> Array:
-        """Halve the times in which the answer lies until the floats meet."""
-        searched = np.isfinite(highest)
-        high = np.where(searched, highest, 0.0)
-        low = np.full_like(high, self.schedule.starts[0])
-        high = np.where(1.0 - self.survival(low) >= asked, low, np.maximum(high, low))
-        for _ in range(1100):  # bisection of any two floats ends within this
-            middle = low + (high - low) / 2.0
-            if bool(np.all((middle <= low) | (middle >= high))):
-                break
-            enough = 1.0 - self.survival(middle) >= asked
-            low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-        return np.where(searched, high, highest)
+        if not self.schedule.spread:
+            return high
+        first = self.schedule.starts[0]
+        return bisected(self, asked, np.full_like(high, first), np.maximum(high, first))
 
     def length_biased(self, rng: np.random.Generator, size: Size) -> Array:
         # The time is a sum of four: until the first attempt, the delay of the row, the first gap, the other gaps. As in

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Final, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from hasim.errors import CannotModel
 from hasim.model.elections.ticks import MOST_MEMBERS, TIMEOUTS_A_MESSAGE, TickSettings, sample_ticks
 from hasim.model.laws.gamma import Gamma
-from hasim.model.laws.law import Array, Law, Size, brief, factor_checked, probabilities, times
+from hasim.model.laws.law import Array, Size, brief, factor_checked
 from hasim.model.laws.mixture import Mixture
+from hasim.model.laws.tabled import Tabled
 from hasim.units import Count, Seconds, human, s
 
 TABLE: Final = 1 << 18
@@ -23,7 +23,7 @@ _TABLE_SEED: Final = 20140522
 _DURATIONS: Final = ("heartbeat", "election_timeout", "latency", "jitter", "fsync", "spacing")
 
 
-class Election(Law):
+class Election(Tabled):
     """Election law: from the death of a leader to the next, by etcd's rules; every draw is an election of its own.
 
     Mean, quantiles and the like come from a fixed table of elections, made once when they are first asked for.
@@ -94,34 +94,13 @@ class Election(Law):
             spacing=self.spacing,
         )
 
-    @cached_property
-    def _biased_edges(self) -> Array:
-        edges = np.cumsum(_table(self.settings))
-        return np.asarray(edges[:-1] / edges[-1])
-
-    @cached_property
-    def mean(self) -> float:
-        """Average of the elections in the table, in seconds."""
-        return float(np.mean(_table(self.settings)))
-
-    @cached_property
-    def scv(self) -> float:
-        return float(np.var(_table(self.settings) / self.mean))
+    @property
+    def table(self) -> Array:
+        """Elections in order of their length, in seconds; one table serves all laws of equal settings."""
+        return _table(self.settings)
 
     def draw(self, rng: np.random.Generator, size: Size) -> Array:
         return sample_ticks(self.settings, math.prod(np.atleast_1d(size).tolist()), rng).t_leader.reshape(size)
-
-    def survival(self, t: npt.ArrayLike) -> Array:
-        table = _table(self.settings)
-        return 1.0 - np.searchsorted(table, times(t), side="right") / table.size
-
-    def quantile(self, p: npt.ArrayLike) -> Array:
-        table = _table(self.settings)
-        place = np.ceil(probabilities(p) * table.size).astype(np.int64) - 1
-        return np.asarray(table[np.maximum(place, 0)])
-
-    def length_biased(self, rng: np.random.Generator, size: Size) -> Array:
-        return np.asarray(_table(self.settings)[np.searchsorted(self._biased_edges, rng.random(size), side="right")])
 
     def scaled(self, factor: float) -> Election:
         factor_checked(factor)
@@ -159,7 +138,6 @@ class Election(Law):
 
 @lru_cache(maxsize=32)
 def _table(settings: TickSettings) -> Array:
-    """Elections in order of their length; one table serves all laws of equal settings."""
     table = np.sort(sample_ticks(settings, TABLE, np.random.default_rng(_TABLE_SEED)).t_leader)
     table.setflags(write=False)
     return table

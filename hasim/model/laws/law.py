@@ -152,6 +152,21 @@ def probabilities(p: npt.ArrayLike) -> Array:
     return array
 
 
+def bisected(law: Law, asked: Array, low: Array, high: Array) -> Array:
+    """The quantiles of a law at these probabilities, each of which lies from `low` to `high`; infinite ones stay."""
+    searched = np.isfinite(high)
+    answer = high
+    low, high = np.where(searched, low, 0.0), np.where(searched, high, 0.0)
+    high = np.where(1.0 - law.survival(low) >= asked, low, high)
+    for _ in range(1100):  # bisection of any two floats ends within this
+        middle = low + (high - low) / 2.0
+        if bool(np.all((middle <= low) | (middle >= high))):
+            break
+        enough = 1.0 - law.survival(middle) >= asked
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return np.where(searched, high, answer)
+
+
 def times(t: npt.ArrayLike) -> Array:
     """Return `t` as an array of floats."""
     return np.asarray(t, dtype=np.float64)

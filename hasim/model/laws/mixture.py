@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from hasim.model.laws.law import AnyLaw, Array, Branch, Law, Size, factor_checked, probabilities
+from hasim.model.laws.law import AnyLaw, Array, Branch, Law, Size, bisected, factor_checked, probabilities
 from hasim.units import Share, share_text
 
 MOST_BRANCHES: Final = 256
@@ -80,19 +80,7 @@ class Mixture(Law):
     def quantile(self, p: npt.ArrayLike) -> Array:
         asked = probabilities(p)
         ends = np.stack([law.quantile(asked) for weight, law in self.parts if weight > 0])
-        # The answer lies between the quantiles of the parts; halve until the floats meet.
-        low, high = ends.min(axis=0), ends.max(axis=0)
-        searched = np.isfinite(high)
-        answer = high
-        low, high = np.where(searched, low, 0.0), np.where(searched, high, 0.0)
-        high = np.where(1.0 - self.survival(low) >= asked, low, high)
-        for _ in range(1100):  # bisection of any two floats ends within this
-            middle = low + (high - low) / 2.0
-            if bool(np.all((middle <= low) | (middle >= high))):
-                break
-            enough = 1.0 - self.survival(middle) >= asked
-            low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-        return np.where(searched, high, answer)
+        return bisected(self, asked, ends.min(axis=0), ends.max(axis=0))
 
     def scaled(self, factor: float) -> Mixture:
         factor_checked(factor)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Final, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from hasim.model.elections.leases import After, TakeoverSettings, sample_takeovers
 from hasim.model.laws.empirical import Empirical
-from hasim.model.laws.law import Array, Law, Size, brief, factor_checked, probabilities, times
+from hasim.model.laws.law import Array, Law, Size, brief, factor_checked
+from hasim.model.laws.tabled import Tabled
 from hasim.protocols.lease.settings import AnyLease, Lease
 from hasim.units import Count, Seconds, s
 
@@ -21,7 +21,7 @@ TABLE: Final = 1 << 18
 _TABLE_SEED: Final = 20181203
 
 
-class Takeover(Law):
+class Takeover(Tabled):
     """Takeover law: from the loss of a lease to the next leader; every draw plays one takeover by the lease's rules.
 
     Mean, quantiles and the like come from a fixed table of takeovers, made once when they are first asked for.
@@ -43,37 +43,16 @@ class Takeover(Law):
         """The same as settings of the sampler."""
         return TakeoverSettings(self.lease, self.standbys, self.after, (self.latency, self.latency + self.jitter))
 
-    @cached_property
-    def _biased_edges(self) -> Array:
-        edges = np.cumsum(_table(self.settings))
-        return np.asarray(edges[:-1] / edges[-1])
-
-    @cached_property
-    def mean(self) -> float:
-        """Average of the takeovers in the table, in seconds."""
-        return float(np.mean(_table(self.settings)))
-
-    @cached_property
-    def scv(self) -> float:
-        return float(np.var(_table(self.settings) / self.mean))
+    @property
+    def table(self) -> Array:
+        """Takeovers in order of their length, in seconds; one table serves all laws of equal settings."""
+        return _table(self.settings)
 
     def draw(self, rng: np.random.Generator, size: Size) -> Array:
         return sample_takeovers(self.settings, math.prod(np.atleast_1d(size).tolist()), rng).reshape(size)
 
-    def survival(self, t: npt.ArrayLike) -> Array:
-        table = _table(self.settings)
-        return 1.0 - np.searchsorted(table, times(t), side="right") / table.size
-
-    def quantile(self, p: npt.ArrayLike) -> Array:
-        table = _table(self.settings)
-        place = np.ceil(probabilities(p) * table.size).astype(np.int64) - 1
-        return np.asarray(table[np.maximum(place, 0)])
-
-    def length_biased(self, rng: np.random.Generator, size: Size) -> Array:
-        return np.asarray(_table(self.settings)[np.searchsorted(self._biased_edges, rng.random(size), side="right")])
-
     def scaled(self, factor: float) -> Law:
-        return Empirical.measured(_table(self.settings) * factor_checked(factor), source=f"{self.text()}, scaled")
+        return Empirical.measured(self.table * factor_checked(factor), source=f"{self.text()}, scaled")
 
     def text(self) -> str:
         lease = self.lease
@@ -91,7 +70,6 @@ class Takeover(Law):
 
 @lru_cache(maxsize=32)
 def _table(settings: TakeoverSettings) -> Array:
-    """Takeovers in order of their length; one table serves all laws of equal settings."""
     table = np.sort(sample_takeovers(settings, TABLE, np.random.default_rng(_TABLE_SEED)))
     table.setflags(write=False)
     return table
