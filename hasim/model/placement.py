@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from hasim.errors import nearest
 from hasim.model.parts import Part, Unit
 from hasim.model.topology import Topology
@@ -40,6 +42,11 @@ def place(name: str, part: Part, topology: Topology) -> list[str | None]:
                 load[host] += 1
                 placed.append(host)
     return placed
+
+
+def is_within(member: str, host: str | None, paths: Mapping[str, Collection[str]], names: Collection[str]) -> bool:
+    """Whether a member has one of these names, or stands in a host or domain that has; `paths` lead to the hosts."""
+    return member in names or (host is not None and any(domain in names for domain in paths[host]))
 
 
 def _hosts_of(part: Part, topology: Topology) -> list[str]:

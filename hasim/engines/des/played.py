@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hasim.engines.des.world import Calm, Node, World
-from hasim.model.placement import place
+from hasim.model.placement import is_within, place
 from hasim.model.structure import Expr
 
 if TYPE_CHECKING:
@@ -107,11 +107,7 @@ class PlayedRole(ABC):
         """The members that are called so, or stand in a host, domain or part that is."""
         if self.part in names:
             return list(self.members)
-        return [
-            member
-            for member in self.members
-            if member in names or any(place in names for place in self._paths.get(self.hosts[member] or "", ()))
-        ]
+        return [member for member in self.members if is_within(member, self.hosts[member], self._paths, names)]
 
     @contextmanager
     def without_power(self, names: Collection[str]) -> Iterator[None]:

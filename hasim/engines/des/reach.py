@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hasim.model.cluster import Cluster
 from hasim.model.parts import Quorum
+from hasim.model.placement import is_within
 
 if TYPE_CHECKING:
     from hasim.engines.des.live import LiveCluster
@@ -50,10 +51,7 @@ class Reach:
 
     def _most(self, part: str, names: Collection[str]) -> bool:
         placed = self._placed[part]
-        inside = sum(
-            member in names or any(place in names for place in self._paths.get(host or "", ()))
-            for member, host in placed.items()
-        )
+        inside = sum(is_within(member, host, self._paths, names) for member, host in placed.items())
         return 2 * inside > len(placed)
 
 

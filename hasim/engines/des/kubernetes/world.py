@@ -24,7 +24,7 @@ from hasim.engines.des.reach import Reach
 from hasim.engines.des.requests.links import Links
 from hasim.engines.des.world import LeapingEnvironment, Touch
 from hasim.engines.des.world.alarm import Alarm
-from hasim.engines.des.world.verbs import lasting
+from hasim.engines.des.world.verbs import Lasting, lasting
 from hasim.faults import Rule
 from hasim.model.kubernetes import Kubernetes
 from hasim.model.parts import Workload
@@ -247,15 +247,10 @@ class KubernetesWorld:
         """Whether it is one of these."""
         return node == API or node in self.kubelets
 
-    @lasting
-    def rule(self, rule: Rule) -> Iterator[Touch]:
+    def rule(self, rule: Rule) -> Lasting:
         """Ask this rule about every message between the API and anybody."""
-        touch = Touch()
-        entry = (rule, touch)
-        self._links.rules.append(entry)
         self.api.rules_changed()
-        yield touch
-        self._links.rules.remove(entry)
+        return self._links.ruled(rule)
 
     @lasting
     def paused(self, node: str) -> Iterator[Touch]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from hasim.engines.des.requests.exchange import Exchange
 from hasim.engines.des.requests.replica import OPEN, SILENT, Replica
 from hasim.engines.des.world.alarm import Alarm
 from hasim.engines.des.world.touch import Touch
+from hasim.engines.des.world.verbs import lasting
 from hasim.errors import CannotModel
 from hasim.faults import DROP, PASS, Delay, Rule
 from hasim.faults.verdict import Cut
@@ -48,6 +49,15 @@ class Links:
         self.env = env
         self.rules: list[tuple[Rule, Touch]] = []
         self._chance = chance
+
+    @lasting
+    def ruled(self, rule: Rule) -> Iterator[Touch]:
+        """Ask this rule about every message."""
+        touch = Touch()
+        entry = (rule, touch)
+        self.rules.append(entry)
+        yield touch
+        self.rules.remove(entry)
 
     def judge(self, src: str, dst: str) -> float:
         """What happens to a message: LOST, or so many seconds of delay."""

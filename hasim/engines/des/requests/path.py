@@ -25,12 +25,13 @@ from hasim.engines.des.requests.source import ClosedLoop, OpenLoop
 from hasim.engines.des.world.alarm import Alarm
 from hasim.engines.des.world.leap import LeapingEnvironment
 from hasim.engines.des.world.touch import Touch
+from hasim.engines.des.world.verbs import Lasting
 from hasim.errors import CannotModel
 from hasim.faults import Rule
 from hasim.model.demand import Load
 from hasim.model.demand.route import route_of
 from hasim.model.parts import Balancer, Part, Pool, Standby
-from hasim.model.placement import place
+from hasim.model.placement import is_within, place
 from hasim.model.structure import Expr, Var, all_of, any_of, substitute
 
 if TYPE_CHECKING:
@@ -297,26 +298,16 @@ class RequestPath:
             raise CannotModel(
                 "a fault of an instance of a balancer", why, f"name {balancer}, or use ha.Crash", "simulate"
             )
-        return all(
-            member in wanted or (host is not None and not wanted.isdisjoint(paths[host]))
-            for member, host in instances.items()
-        )
+        return all(is_within(member, host, paths, wanted) for member, host in instances.items())
 
     def _surround(self, name: str, called: Collection[str], hosts: Collection[str | None]) -> None:
         """Remember what a server or balancer is called and stands in, for faults that name it."""
         paths = self.cluster.topology.paths()
         self._around[name] = {name, *called, *(place for host in hosts if host is not None for place in paths[host])}
 
-    @contextmanager
-    def rule(self, rule: Rule) -> Iterator[Touch]:
+    def rule(self, rule: Rule) -> Lasting:
         """Ask this rule about every message between a balancer and its servers."""
-        touch = Touch()
-        entry = (rule, touch)
-        self.links.rules.append(entry)
-        try:
-            yield touch
-        finally:
-            self.links.rules.remove(entry)
+        return self.links.ruled(rule)
 
     @contextmanager
     def paused(self, node: str) -> Iterator[Touch]:
