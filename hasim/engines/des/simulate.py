@@ -261,6 +261,8 @@ def _settling_time(system: System) -> float:
             found.append(raft_settling(part.raft))
         elif isinstance(part, Elected | Standby) and part.lease is not None:
             found.append(lease_settling(part.lease))
+        elif isinstance(part, Elected) and not part.leader_elect and part.duty is not None:
+            found.append(part.duty.every)  # all act, each from a time of its own in a round
     return max(found)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from kubernetes_toys import WEB, Ending, deployed, facts, play, times, toy
 from scipy.stats import kstest
 
 import hasim as ha
+from hasim.engines.des.kubernetes.stillness import QUIET_S, Stillness
 from hasim.protocols.reconcile.node_laws import not_ready
 from hasim.protocols.reconcile.node_lifecycle import NodeLifecycle
 
@@ -63,6 +66,23 @@ def test_a_container_that_ran_for_days_is_started_again_at_once() -> None:
     crashed = times(run, "container crashed")
     assert len(crashed) == 4 and np.diff(crashed) == pytest.approx([2 * DAY + 5] * 3)
     assert run.downtime_s("web") == pytest.approx(4 * 5, abs=4 * SOON)
+
+
+def test_after_a_leap_the_rest_of_the_calm_is_lived_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Leaps in a row would undo what each leaves for the beats to meet the fault at any phase.
+    leaps: list[tuple[float, float]] = []
+    leap_over = Stillness.leap_over
+
+    def noted(still: Stillness, by: float) -> None:
+        leaps.append((still.env.now - by, still.env.now))
+        leap_over(still, by)
+
+    monkeypatch.setattr(Stillness, "leap_over", noted)
+    web = "web: {kind: workload, replicas: 1, start: {fixed: 5s}}"
+    play(toy(web, nodes=(2, 1)), *daily_crashes(10, 3, 1.1), over="10d")
+    assert len(leaps) >= 10
+    assert all(begun - ended > QUIET_S for (_, ended), (begun, _) in pairwise(leaps))
+    assert sum(ended - begun for begun, ended in leaps) > 0.9 * 10 * DAY
 
 
 def test_what_waits_is_not_passed_over() -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 from protocols.leasing import Rig, k8s, takeovers
 from scipy.signal import fftconvolve
+from scipy.stats import kstest
 from world_toys import Toy
 
 from hasim.checks.leadership import effects_once, one_leader, stale_effects
@@ -494,6 +495,17 @@ def test_without_an_election_every_item_is_done_by_everybody() -> None:
     assert stale_effects(rig.facts) == []  # they are all in one term
     (overlap,) = rig.overlaps()
     assert overlap.lasting == 20.5
+
+
+def test_without_an_election_rounds_begin_at_any_time_of_one_another() -> None:
+    gaps = []
+    for seed in range(60):
+        rig = Rig(duty=Duty(every=s(10), fence="none"), elected=False, seed=seed).start().to(30)
+        first, second = (fact.at for fact in rig.facts if fact.kind == "leading")
+        gaps.append(second - first)
+        assert second < 10
+    # The gap of two uniform times of a round: 1 - (1 - gap / 10)^2.
+    assert kstest(gaps, lambda gap: 1 - (1 - np.clip(gap / 10, 0, 1)) ** 2).pvalue > 0.01
 
 
 # ----------------------------------------------------------------------------- (f) leaps

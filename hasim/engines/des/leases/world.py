@@ -152,10 +152,18 @@ class LeaseWorld:
         return machine
 
     def start(self) -> None:
-        """Start the store, and within a longest wait all candidates, the first of them first."""
+        """Start the store, and within a longest wait all candidates, the first of them first.
+
+        Where all act, each begins at any time of a round of the duty.
+        """
         for server in (self.store, self.resource):
             if server is not None:
                 server.start()
+        if self.lease is None:
+            spread = 0.0 if self.duty is None else self.duty.every
+            for name in self.names:
+                self.start_later(name, self.env.now + spread * self._chance())
+            return
         period = self.renewal_period
         first = self.env.now + period * self._chance()
         for i, name in enumerate(self.names):
