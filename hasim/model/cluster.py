@@ -371,18 +371,14 @@ def _check_kubernetes(cluster: Cluster) -> Iterator[Problem]:
             yield at((*loc, field), f"nothing is called {wanted!r}{nearest(wanted, parts)}; name a part")
         elif wanted in workloads:
             yield at((*loc, field), f"{wanted} is a workload, which is looked after; name another part")
+        elif field == "api" and isinstance(parts[wanted], Elected):
+            yield at((*loc, field), f"{wanted} is an elected part; name the API servers, or the balancer before them")
         elif field in ("controllers", "scheduler"):
             part = parts[wanted]
             if not isinstance(part, Elected) or (part.lease is None and part.leader_elect):
                 said = f"{wanted} is no elected part with a `lease`, nor one with `leader_elect: false`"
                 yield at((*loc, field), f"{said}: nobody would know which of its members acts")
-    for i, autoscaler in enumerate(kubernetes.horizontal):
-        target = parts.get(autoscaler.target)
-        if not isinstance(target, Workload):
-            said = f"no workload is called {autoscaler.target!r}{nearest(autoscaler.target, workloads)}"
-            yield at((*loc, "horizontal", i, "target"), said)
-        elif target.demand is None:
-            yield at((*loc, "horizontal", i, "target"), f"{autoscaler.target} has no `demand` that it could follow")
+    yield from _check_horizontal(kubernetes, parts)
     known = cluster.topology.paths()
     nodes: dict[str, None] = {}
     for i, name in enumerate(kubernetes.nodes):
@@ -399,6 +395,10 @@ def _check_kubernetes(cluster: Cluster) -> Iterator[Problem]:
         if taken:
             said = f"its machines are called {group}-1 and so on, and {taken[0]} is there already"
             yield at((*loc, "autoscaler", "name"), f"got {group!r}; {said}")
+        zone, zones = kubernetes.autoscaler.zone, cluster.topology.at_level("zone")
+        if zone and zone not in zones:
+            said = f"no zone is called {zone!r}{nearest(zone, zones)}; name a zone, or leave it out for none"
+            yield at((*loc, "autoscaler", "zone"), said)
     for field in ("kubelets", "proxies"):
         wanted = getattr(kubernetes, field)
         if wanted not in parts:
@@ -409,6 +409,26 @@ def _check_kubernetes(cluster: Cluster) -> Iterator[Problem]:
             continue
         if sorted(where, key=str) != sorted(nodes):
             yield at((*loc, field), "takes one member on every node; say `on` with the same hosts")
+
+
+def _check_horizontal(kubernetes: Kubernetes, parts: Mapping[str, AnyPart]) -> Iterator[Problem]:
+    workloads = [name for name, part in parts.items() if isinstance(part, Workload)]
+    sized: set[str] = set()
+    for i, autoscaler in enumerate(kubernetes.horizontal):
+        name, loc = autoscaler.target, ("kubernetes", "horizontal", i)
+        target = parts.get(name)
+        if not isinstance(target, Workload):
+            yield at((*loc, "target"), f"no workload is called {name!r}{nearest(name, workloads)}")
+        elif target.demand is None:
+            yield at((*loc, "target"), f"{name} has no `demand` that it could follow")
+        elif target.cpu == 0:
+            yield at((*loc, "target"), f"{name} asks for no `cpu`, so there is no share of it to be used")
+        elif name in sized:
+            yield at((*loc, "target"), f"{name} has an autoscaler already; two would undo one another's work")
+        elif autoscaler.max_replicas < (target.required or 0):
+            said = f"got {autoscaler.max_replicas}; {name} needs {target.required} (`required`) to be up"
+            yield at((*loc, "max_replicas"), said)
+        sized.add(name)
 
 
 def _check_remedies(cluster: Cluster) -> Iterator[Problem]:

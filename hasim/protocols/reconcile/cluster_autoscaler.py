@@ -54,7 +54,7 @@ class ClusterAutoscaler(Declared):
     """A group of like nodes, and how it grows and shrinks; its machines are called name-1, name-2 and so on.
 
     Defaults are those of the Cluster Autoscaler's flags. Several groups take several autoscalers. As with the original,
-    `min_nodes` stops the shrinking; a group that begins smaller is not filled up.
+    `min_nodes` stops the shrinking; a group that begins smaller is not filled up. Its machines never fail.
     """
 
     name: str = Field(min_length=1, description="Name of the group.")
@@ -62,7 +62,7 @@ class ClusterAutoscaler(Declared):
     max_nodes: Count = Field(ge=0, description="It is not grown above so many machines.")
     cpu: Count = Field(ge=1, description="Cpu of one of its nodes, in millicores.")
     pods: Count = Field(default=110, ge=1, description="Pods that one of its nodes takes; the kubelet: 110.")
-    zone: str = Field(default="", description="Zone of its nodes.")
+    zone: str = Field(default="", description="Zone of its nodes, one of the topology; none where left out.")
     scan: Seconds = Field(default=10.0, gt=0, description="From one look to the next; Cluster Autoscaler: 10s.")
     provision: Seconds = Field(
         default=900.0, description="A machine without a node for longer is given up; Cluster Autoscaler: 15m."

@@ -92,12 +92,18 @@ class _Progress:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What there is of a deployment: its set of the newest template, the others from the oldest on, and their pods."""
+    """What there is of a deployment: its set of the newest template, the others from the oldest on, and their pods.
+
+    Of the pods of each set, `active` are those that count, and `waits` says of each of these how much longer until it
+    is available; `running` are the sets of which any has not ended.
+    """
 
     deployment: Deployment
     new: ReplicaSet | None
     olds: list[ReplicaSet]
-    pods: dict[str, list[Pod]]
+    active: dict[str, list[Pod]]
+    waits: dict[str, list[float | None]]
+    running: set[str]
     surge: int
     unavailable: int
     now: float
@@ -112,14 +118,9 @@ class _Found:
         """What is written down with the size of each set."""
         return self.deployment.replicas, self.deployment.replicas + self.surge
 
-    def active(self, replica_set: ReplicaSet) -> list[Pod]:
-        """Its pods that count."""
-        return [pod for pod in self.pods[replica_set.name] if pod.active]
-
     def size(self, replica_set: ReplicaSet) -> Size:
         """What it should have and what of it is available: ready for at least `min_ready`."""
-        available = sum(_wait(pod, replica_set, self.now) == 0.0 for pod in self.active(replica_set))
-        return Size(replica_set.replicas, available)
+        return Size(replica_set.replicas, self.waits[replica_set.name].count(0.0))
 
     def resized(self, replica_set: ReplicaSet, replicas: int) -> list[Request]:
         """The request that gives it this size, if it has another."""
@@ -137,14 +138,19 @@ def _look(deployment: Deployment, cache: Cache, now: float) -> _Found:
             f"got {revision} for two templates of {deployment.name!r}; another template takes another revision",
             "template.revision",
         )
-    pods: dict[str, list[Pod]] = {each.name: [] for each in sets}
+    active: dict[str, list[Pod]] = {each.name: [] for each in sets}
+    running: set[str] = set()
     for pod in cache.all(Pod):
-        if pod.owner in pods:
-            pods[pod.owner].append(pod)
+        if pod.owner in active and pod.phase != "Failed":
+            running.add(pod.owner)
+            if pod.active:
+                active[pod.owner].append(pod)
+    waits = {each.name: [_wait(pod, each, now) for pod in active[each.name]] for each in sets}
     surge, unavailable = 0, 0
     if deployment.strategy == "RollingUpdate":
         surge, unavailable = resolve(deployment.surge, deployment.unavailable, deployment.replicas)
-    return _Found(deployment, new, [each for each in sets if each is not new], pods, surge, unavailable, now)
+    olds = [each for each in sets if each is not new]
+    return _Found(deployment, new, olds, active, waits, running, surge, unavailable, now)
 
 
 def _set_name(deployment: Deployment) -> str:
@@ -186,7 +192,7 @@ def _scale(found: _Found) -> list[Request]:
 def _recreate(found: _Found) -> list[Request]:
     """All old pods go, and only when the last has gone do new ones come (recreate.go)."""
     down = [request for old in found.olds if old.replicas > 0 for request in found.resized(old, 0)]
-    running = any(pod.phase != "Failed" for old in found.olds for pod in found.pods[old.name])
+    running = any(old.name in found.running for old in found.olds)
     return down if down or running else _grow(found, found.deployment.replicas)
 
 
@@ -233,18 +239,17 @@ def _wait(pod: Pod, replica_set: ReplicaSet, now: float) -> float | None:
 
 def _until_available(found: _Found) -> float | None:
     """When the next ready pod becomes available without another change, in seconds from now."""
-    waits = [_wait(pod, each, found.now) for each in found.sets for pod in found.active(each)]
-    return min((max(wait, TICK_S) for wait in waits if wait), default=None)
+    waits = (wait for each in found.waits.values() for wait in each if wait)
+    return min((max(wait, TICK_S) for wait in waits), default=None)
 
 
 def _progress(found: _Found, last: _Progress | None) -> _Progress:
     """How far the rollout is now, and since when (progress.go; deployment_util.go, DeploymentProgressing)."""
     deployment, new = found.deployment, found.new
-    pods = {each.name: found.active(each) for each in found.sets}
     figures = _Figures(
-        updated=0 if new is None else len(pods[new.name]),
-        old=sum(len(pods[old.name]) for old in found.olds),
-        ready=sum(pod.ready for each in pods.values() for pod in each),
+        updated=0 if new is None else len(found.active[new.name]),
+        old=sum(len(found.active[old.name]) for old in found.olds),
+        ready=sum(len(each) - each.count(None) for each in found.waits.values()),
         available=sum(found.size(each).available for each in found.sets),
     )
     replicas = deployment.replicas

@@ -30,7 +30,7 @@ class EndpointsController:
 
     def plan(self, key: str, cache: Cache, now: float) -> Plan:
         """Write the names in order, if they are others than those written."""
-        pods = tuple(sorted(pod.name for pod in cache.all(Pod) if pod.template.app == key and pod.serves))
+        pods = tuple(sorted(pod.name for pod in cache.all(Pod) if pod.serves and pod.template.app == key))
         written = cache.get(Endpoints, key)
         if pods == (() if written is None else written.pods):
             return NOTHING

@@ -301,6 +301,9 @@ def test_a_machine_that_does_not_come_in_time_is_given_up_and_does_not_come() ->
     web = "web: {kind: workload, replicas: 3, required: 1, start: {fixed: 5s}, cpu: 3000}"
     run = play(toy(web, nodes=(2,), more=late), over="30m")
     assert not facts(run, "node joined") and not facts(run, "pod bound")
+    asked, back = times(run, "machine asked for"), times(run, "machine given back")
+    # The first was asked for before the run began. A scan sees that it is alone, another that it has been for too long.
+    assert 300 < back[1] - asked[0] <= 300 + 2 * 10 + SOON
 
 
 # --------------------------------------------------------------------------------- performance

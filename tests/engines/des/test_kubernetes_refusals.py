@@ -70,6 +70,13 @@ def test_the_text_is_fine_as_it_is() -> None:
             "18 kubernetes.autoscaler",
             "n-1",
         ),
+        ("api: apiserver", "api: kcm", "13 kubernetes.api", "name the API servers, or the balancer"),
+        (
+            "nodes: [a]",
+            "nodes: [a]\n  provisioning: 2m\n  autoscaler: {name: g, min_nodes: 0, max_nodes: 3, cpu: 4, zone: emty}",
+            "18 kubernetes.autoscaler.zone",
+            "did you mean 'empty'",
+        ),
         ("required: 2, start", "required: 4, start", "11 parts.web", "there are only 3 pods"),
         ("required: 2, start", "required: 2, on: [n-1], start", "11 parts.web", "`on` is of members with a fixed host"),
         ("required: 2, start", "required: 2, per_host: 3, start", "11 parts.web", "`per_host`"),
@@ -82,6 +89,28 @@ def test_the_text_is_fine_as_it_is() -> None:
 def test_a_wrong_reference_is_refused_with_its_field_and_line(old: str, new: str, where: str, why: str) -> None:
     said = refusal(old, new)
     assert where in said and why in said, said
+
+
+@pytest.mark.parametrize(
+    ("workload", "horizontal", "where", "why"),
+    [
+        ("", "[{target: wob, max_replicas: 5}]", "horizontal[0].target", "did you mean 'web'"),
+        (", demand: 1/s, cost: 1ms, cpu: 0", "[{target: web, max_replicas: 5}]", "horizontal[0].target", "no `cpu`"),
+        ("", "[{target: web, max_replicas: 5}]", "horizontal[0].target", "no `demand`"),
+        (
+            ", demand: 1/s, cost: 1ms",
+            "[{target: web, max_replicas: 5}, {target: web, max_replicas: 9}]",
+            "horizontal[1].target",
+            "has an autoscaler already",
+        ),
+        (", demand: 1/s, cost: 1ms", "[{target: web, max_replicas: 1}]", "horizontal[0].max_replicas", "needs 2"),
+    ],
+)
+def test_an_autoscaler_that_could_not_work_is_refused(workload: str, horizontal: str, where: str, why: str) -> None:
+    text = TEXT.replace("start: {fixed: 5s}", f"start: {{fixed: 5s}}{workload}")
+    with pytest.raises(ModelError) as refused:
+        ha.loads(text.replace("nodes: [a]", f"nodes: [a]\n  horizontal: {horizontal}"))
+    assert where in str(refused.value) and why in str(refused.value), str(refused.value)
 
 
 def test_a_workload_without_kubernetes_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hasim.protocols.api import Change
+from hasim.protocols.reconcile.cluster_autoscaler import Machine
 from hasim.protocols.reconcile.objects import Deployment, Endpoints, Node, Pod, ReplicaSet, StatefulSet
 from hasim.trace import Detail
 
@@ -22,6 +23,10 @@ def told(change: Change) -> Iterator[Told]:
         yield "node removed", before.name, ""
     elif isinstance(before, Deployment | StatefulSet | ReplicaSet) and _is_scaled(before, after):
         yield "scaled", before.name, {"from": before.replicas, "to": after.replicas}
+    elif isinstance(after, Machine) and before is None:
+        yield "machine asked for", after.name, {"zone": after.zone}
+    elif isinstance(before, Machine) and after is None:
+        yield "machine given back", before.name, {"zone": before.zone}
     elif isinstance(after, Endpoints):
         yield "endpoints", after.name, {"pods": len(after.pods)}
 
