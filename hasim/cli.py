@@ -152,8 +152,8 @@ def simulate(
     """One history, event by event, with a crash if you like."""
     cluster = _load(model)
     wanted = cluster if crash is None else cluster.during(_verbs().Crash(crash, at=at, lasting=lasting))
-    requests = requests and bool(cluster.loads)
-    over = over or (STORY_OVER if requests else HISTORY_OVER)
+    eventful = bool(cluster.loads) or cluster.kubernetes is not None
+    over = over or (STORY_OVER if requests and eventful else HISTORY_OVER)
     with _interruptible() as stopped, _progress("simulate") as progress:
         try:
             history = _verbs().simulate(wanted, over=over, seed=seed, start=start, requests=requests, progress=progress)
@@ -292,6 +292,8 @@ class _Page:
             with _progress(engine) as progress:
                 self.results[engine] = verb(progress)
         except CannotModel as error:
+            if "`protocols`" in error.instead:  # it was asked for a history of years without them
+                error = CannotModel(error.what, error.why, "see the crash, which plays it", error.engine)
             self.refusals[engine] = str(error)
         except KeyboardInterrupt:
             self.refusals[engine] = "interrupted"

@@ -105,6 +105,8 @@ def json_answer(capsys: pytest.CaptureFixture[str], schema: dict[str, Any], *arg
         ["estimate", "five-members", "--runs", "20", "--over", "30d"],
         ["simulate", "repair-crew", "--over", "10y", "--seed", "3"],
         ["simulate", "repair-crew", "--over", "1h", "--crash", "m-1"],
+        ["simulate", "leader-elect-false", "--crash", "n-1", "--over", "15m", "--seed", "1"],
+        ["simulate", "three-control-planes", "--crash", "etcd", "--lasting", "5m", "--over", "10m", "--seed", "1"],
     ],
     ids=" ".join,
 )

@@ -220,14 +220,19 @@ def test_without_leader_election_what_is_lost_comes_back_more_than_once() -> Non
     lost = ha.Crash("n-1", at="1m", lasting="30m")
     for seed in range(4):
         counts = ha.simulate(chaos.during(lost), over="15m", seed=seed).trace.counts
-        assert counts["pod deleted"] == 5 and 6 <= counts["pod created"] <= 10
+        assert counts["pod deleted"] == 5 and 6 <= counts["pod created"] <= 11
         assert 10 < counts["conflict"] < 30
         counts = ha.simulate(ha.Cluster(**elected).during(lost), over="15m", seed=seed).trace.counts
         assert counts["pod created"] == 5 and counts.get("conflict", 0) < 5
 
 
 def test_a_lost_quorum_outlasts_itself_as_the_header_of_the_three_control_planes_says() -> None:
-    crashes = [ha.Crash(host, at="1m", lasting="17m") for host in ("cp-1", "cp-2")]
-    run = ha.simulate(ha.load("three-control-planes").during(*crashes), over="30m", seed=1)
-    assert run.trace.counts["liveness kill"] >= 3
-    assert run.down("kcm")[-1, 1] > run.down("etcd")[-1, 1]
+    cluster = ha.load("three-control-planes")
+    run = ha.simulate(cluster.during(ha.Crash("etcd", at="1m", lasting="40m")), over="50m", seed=1)
+    (_, etcd_back), (_, api_back) = run.down("etcd")[0], run.down("apiserver")[0]
+    assert etcd_back == 41 * 60 and 260 < api_back - etcd_back < 275
+    crashes = [ha.Crash("etcd", at="1m", lasting="20m")], [ha.PowerLoss("cp-1", "cp-2", at="1m", lasting="40m")]
+    for faults in crashes:
+        run = ha.simulate(cluster.during(*faults), over="50m", seed=1)
+        assert run.trace.counts["liveness kill"] >= 3
+        assert run.down("apiserver")[-1, 1] == run.down("etcd")[-1, 1]

@@ -142,7 +142,11 @@ def _doubled(facts: Iterable[Fact]) -> Iterator[Violation]:
 
 
 def stale_effects(facts: Iterable[Fact]) -> list[Violation]:
-    """The promise that nobody writes in a term of office that is over: none is accepted once a later term has begun."""
+    """The promise that nobody writes in a term of office that is over: none is accepted once a later term has begun.
+
+    A token keeps it from the moment the resource has first heard of the later term, which is one way after its leader
+    was elected. A write that comes in between is still found here, though nobody has done its item twice.
+    """
     latest, found = 0, []
     for fact in facts:
         if fact.kind == "leading":

@@ -13,10 +13,11 @@ from hasim.units import Seconds
 
 
 class Stop(Declared):
-    """Stop some servers as an operator or an upgrade does, and start them again.
+    """Stop some servers, or members of a protocol, as an operator or an upgrade does, and start them again.
 
     First, for `notice`, their checks fail while they serve, so that balancers take them out. Then, if `graceful`, they
     close their listener and finish what they have (SIGTERM), at most for their grace period; else they die at once.
+    A candidate for a lease that leads gives it back, if its lease says `release`.
     """
 
     target: Name = Field(description="Name of a host, domain, member or part.")

@@ -39,10 +39,18 @@ def is_coordinated(lease: Lease | TtlLease | None) -> bool:
 
 
 def lease_beyond_law(
-    lease: Lease | TtlLease | None, candidates: int, versions: Collection[str]
+    lease: Lease | TtlLease | None, candidates: int, versions: Collection[str], latency: Law
 ) -> tuple[str, str] | None:
     """What of a part that elects by this lease no law of takeovers says, and why; None if nothing."""
-    if not is_coordinated(lease):
+    if lease is None:
+        return None
+    if 2 * one_way(latency)[1] >= lease.patience:
+        return "latency", f"an answer may come later than its candidates wait, {human(lease.patience)}"
+    if isinstance(lease, TtlLease):
+        if candidates == 1:
+            return "lease", "the lease of a single candidate runs out while that is away, and it waits for what is left"
+        return None
+    if not lease.coordinated:
         return None
     if len({version_of(version) for version in versions}) > 1:
         return "versions", "a leader makes way for a member of an older version that comes back"
@@ -64,8 +72,11 @@ def lease_notes(lease: Lease | TtlLease, candidates: int, needs: bool) -> list[s
             f"a single candidate waits for its own lease: each restart costs {human(lease.duration)} and more, which "
             "`release` spares a clean stop, and no election at all spares every restart"
         )
-    if candidates > 2:
-        notes.append("where takeovers are drawn from their law, all other candidates wait, whoever else is down")
+    if candidates > 1:
+        notes.append(
+            "where takeovers are drawn from their law, all other candidates wait, whoever else is down; "
+            "the old leader does not stand again before the next one leads, and a planned stop is a crash"
+        )
     if not needs:
         notes.append("its lease is kept by something that never fails: `needs` names no store")
     elif isinstance(lease, Lease):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy.stats import ks_2samp
 
 import hasim as ha
 from hasim.model.laws import Takeover
@@ -63,6 +65,59 @@ def test_a_single_candidate_waits_for_itself() -> None:
     figures = ha.solve(cluster(replicas=1, lease={})).services["cluster"]
     cycle = 30 * 86400 + 10 + law.mean
     assert figures.unavailability.value == pytest.approx((10 + law.mean) / cycle, rel=1e-5)
+
+
+def test_what_no_law_of_takeovers_says_only_simulate_plays() -> None:
+    redis = {"kind": "ttl", "store": "redis", "ttl": "30s", "renew": "10s", "retry": "1s"}
+    slow = {"replicas": 3, "lease": {}, "latency": {"fixed": "2.6s"}}
+    for part, what in (({"replicas": 1, "lease": redis}, "the lease of a single candidate"), (slow, "latency")):
+        for verb in (ha.solve, ha.estimate):
+            with pytest.raises(ha.CannotModel, match=what):
+                verb(cluster(**part))
+    # An answer takes 5.2 s, and candidates wait for 5 s: nobody is ever elected.
+    run = ha.simulate(cluster(**slow), over="1h", seed=1)
+    assert run.down("kcm").tolist() == [[0.0, 3600.0]]
+
+
+def test_a_single_candidate_of_a_time_to_live_waits_while_it_is_away() -> None:
+    redis = {"kind": "ttl", "store": "redis", "ttl": "30s", "renew": "10s", "retry": "1s"}
+    lone = cluster(replicas=1, lease=redis)
+    downs = []
+    for lasting in (5, 60):
+        run = ha.simulate(lone.during(ha.Crash("kcm-1", at="5m", lasting=f"{lasting}s")), over="10m", seed=2)
+        ((start, end),) = run.down("kcm")
+        downs.append(end - start)
+    assert 20 < downs[0] < 31.1 and downs[1] == pytest.approx(60, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("ttl", "renew", "retry", "jitter"), [(3, 1, 10, 0.1), (10, 3, 8, 0.0), (600, 10, 0.5, 0.2), (600, 10, 7, 0.02)]
+)
+def test_a_process_that_begins_anew_tries_at_once_and_again_and_again(
+    ttl: float, renew: float, retry: float, jitter: float
+) -> None:
+    lease = {"kind": "ttl", "store": "redis", "ttl": f"{ttl}s", "renew": f"{renew}s", "retry": f"{retry}s"}
+    law = Takeover(lease={**lease, "jitter": jitter}, standbys=0, after="restart")
+    rng = np.random.default_rng(1)
+    free, tried = ttl - renew * rng.random(20_000), np.zeros(20_000)
+    while (early := tried < free).any():
+        tried[early] += retry * (1 + jitter * rng.uniform(-1, 1, early.sum()))
+    assert ks_2samp(tried, law.draw(np.random.default_rng(2), 20_000)).pvalue > 0.001
+
+
+def test_long_leases_are_no_longer_work() -> None:
+    for duration in ("5m", "1h", "30d"):
+        lease = {"duration": duration}
+        # A renewal period of two seconds and the waits stay what they are.
+        assert Takeover(lease=lease).mean - Takeover(lease=lease).lease.duration == pytest.approx(2.35, abs=0.02)
+
+
+def test_a_takeover_that_cannot_be_names_its_field() -> None:
+    with pytest.raises(ha.ModelError, match=r"^standbys: got 0"):
+        Takeover(standbys=0)
+    text = cluster(replicas=2, failover={"takes": {"takeover": {}}}).to_yaml()
+    with pytest.raises(ha.ModelError, match=r"takeover\.standbys: got 0"):
+        ha.loads(text.replace("takeover: {}", "takeover: {standbys: 0}"))
 
 
 def test_a_pair_may_elect_its_active_member_too() -> None:

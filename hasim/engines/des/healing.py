@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from hasim.engines.des.kubernetes.world import KubernetesWorld
     from hasim.engines.des.live import LiveCluster
 
-Sick = Callable[[], dict[str, bool]]
+Sick = Callable[[], dict[str, bool] | None]
+"""Whether each is sick; None while nobody can tell."""
 Treat = Callable[[str, float, Callable[[bool], None]], None]
 """Treat this for so many seconds, and say in the end whether that can have helped."""
 
@@ -48,7 +49,8 @@ class Healer:
         Alarm(self.env, self.env.now + delay, self._look)  # type: ignore[arg-type]
 
     def _look(self) -> None:
-        for said in self._controller.step(self.env.now, self._sick()):
+        sick = self._sick()
+        for said in [] if sick is None else self._controller.step(self.env.now, sick):
             if isinstance(said, Begin):
                 self._treat(said.name, next(self._takes), partial(self._finished, said.name))
             else:
@@ -134,12 +136,17 @@ class _Disks:
 
 
 class _Nodes:
-    """The nodes of Kubernetes that were given up; treated by deleting them with their pods, to join anew."""
+    """The nodes of Kubernetes that were given up; treated by deleting them with their pods, to join anew.
+
+    Both go through the API: while that does not answer, nothing is seen and nothing is done.
+    """
 
     def __init__(self, kubernetes: KubernetesWorld) -> None:
         self._kubernetes = kubernetes
 
-    def sick(self) -> dict[str, bool]:
+    def sick(self) -> dict[str, bool] | None:
+        if self._kubernetes.api.contact != "open":
+            return None
         return {node.name: node.ready != "True" for node in self._kubernetes.api.store.all(Node)}
 
     def treat(self, name: str, lasting: float, done: Callable[[bool], None]) -> None:

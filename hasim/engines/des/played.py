@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ class PlayedRole(ABC):
         self.idlers: list[list[IdleClock]] = [[] for _ in self.members]
         self._settling = False
         self._unpowered: list[str] = []  # members that a fault has cut off from power
+        self._asked: list[str] = []  # members that are asked to stop, and not killed
         self._paths = cluster.topology.paths()
         nodes = [live.gates.add(self.stands(member)) for member in self.members]
         self.standing = [live.gates.is_true(node) for node in nodes]
@@ -93,6 +94,8 @@ class PlayedRole(ABC):
 
     def rise(self, node: Node) -> None:
         """A member stands again."""
+        if node.process is not None:
+            node.crash()  # it was asked to stop, and has not come to an end
         node.start()
 
     def fall(self, node: Node) -> None:
@@ -100,6 +103,8 @@ class PlayedRole(ABC):
         host = self._host_nodes.get(node.name)
         if node.name in self._unpowered or (host is not None and not self.live.gates.is_true(host)):
             node.power_off()
+        elif node.name in self._asked:
+            node.stop()
         else:
             node.crash()
 
@@ -109,16 +114,23 @@ class PlayedRole(ABC):
             return list(self.members)
         return [member for member in self.members if is_within(member, self.hosts[member], self._paths, names)]
 
-    @contextmanager
-    def without_power(self, names: Collection[str]) -> Iterator[None]:
+    def without_power(self, names: Collection[str]) -> AbstractContextManager[None]:
         """Let members that fall meanwhile lose power, not just their process."""
+        return self._marked(self._unpowered, names)
+
+    def gracefully(self, names: Collection[str]) -> AbstractContextManager[None]:
+        """Let members whose process falls meanwhile be asked to stop (SIGTERM), so that they may say goodbye."""
+        return self._marked(self._asked, names)
+
+    @contextmanager
+    def _marked(self, marked: list[str], names: Collection[str]) -> Iterator[None]:
         members = self.members_in(names)
-        self._unpowered += members
+        marked += members
         try:
             yield
         finally:
             for member in members:
-                self._unpowered.remove(member)
+                marked.remove(member)
 
     def _member_turned(self, member: int, up: bool) -> None:
         self.standing[member] = up

@@ -139,11 +139,16 @@ class FaultPort:
         """Let balancers send a server nothing new."""
         return self._on_server(node, lambda path: path.drained(node), "no balancer sends it anything")
 
-    def gracefully(self, nodes: Collection[str]) -> Held:
-        """Let servers that go down meanwhile finish what they have."""
+    @contextmanager
+    def gracefully(self, nodes: Collection[str]) -> Iterator[None]:
+        """Let servers that go down meanwhile finish what they have, and members of protocols say goodbye."""
         served = [node for node in nodes if self._is_server(node)]
         path = self.live.requests
-        return self._during([path.gracefully(served)] if path and served else [], "nothing was under way")
+        asked = ExitStack()
+        for role in self.live.played:
+            asked.enter_context(role.gracefully(nodes))
+        with asked, self._during([path.gracefully(served)] if path and served else [], "nothing was under way"):
+            yield
 
     @contextmanager
     def _during(self, verbs: Sequence[AbstractContextManager[Touch]], reason: str) -> Iterator[None]:

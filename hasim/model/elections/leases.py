@@ -18,18 +18,21 @@ next. E of its looks, 5 s apart, is the rest of the time to the next, and R that
 
 With a time to live, from the last renewal as the store has it:
 
-    after a crash      time to live (+ the rest of etcd's 500 ms) + min_i R_i - A, and so after a restart
+    after a crash      time to live (+ the rest of etcd's 500 ms) + min_i R_i - A
+    after a restart    the first try at or after the end: a new process asks at once, and then again and again
     with a watch       the same without the R_i
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from hasim.declared import at
 from hasim.errors import ModelError
 from hasim.protocols.lease.coordinator import AGAIN_S, PING_WAIT_S
 from hasim.protocols.lease.settings import SCAN_S, Lease, TtlLease
@@ -38,6 +41,9 @@ Floats = npt.NDArray[np.float64]
 
 After = Literal["crash", "release", "restart"]
 """How the lease was lost: the leader died, it gave the lease back, or the only process died and a new one has begun."""
+
+WAITS: Final = 50
+"""Longest waits that are played of a longer duration: what is left of its beginning then is below 0.3^50."""
 
 BLOCK: Final = 1 << 16
 """Takeovers that are played together: what they need of memory stays small."""
@@ -56,20 +62,24 @@ class TakeoverSettings:
         """Refuse what cannot be."""
         low, high = self.latency
         if not 0 <= low <= high:
-            raise ModelError(f"got {low:g} to {high:g}; a latency goes up from 0 or more", "latency")
+            raise _refused("latency", f"got {low:g} to {high:g}; a latency goes up from 0 or more")
         if self.after == "restart":
             if self.standbys:
-                raise ModelError(f"got {self.standbys}; a restart is of the only process, with no standby", "standbys")
+                raise _refused("standbys", f"got {self.standbys}; a restart is of the only process, with no standby")
         elif self.standbys < 1:
-            raise ModelError(f"got {self.standbys}; somebody takes over, so there is at least 1", "standbys")
+            raise _refused("standbys", f"got {self.standbys}; somebody takes over, so there is at least 1")
         if self.after == "release" and not self.lease.release:
-            raise ModelError(
-                "got 'release'; a leader that does not release its lease is taken over as after a crash", "after"
+            raise _refused(
+                "after", "got 'release'; a leader that does not release its lease is taken over as after a crash"
             )
         if self.after == "restart" and isinstance(self.lease, Lease) and self.lease.coordinated:
-            raise ModelError(
-                "got 'restart' with a coordinated lease; how long that takes depends on how long it was away", "after"
+            raise _refused(
+                "after", "got 'restart' with a coordinated lease; how long that takes depends on how long it was away"
             )
+
+
+def _refused(field: str, message: str) -> ModelError:
+    return ModelError.of([at((field,), message)])
 
 
 def sample_takeovers(settings: TakeoverSettings, count: int, rng: np.random.Generator) -> Floats:
@@ -146,14 +156,35 @@ def _taking(ways: _Ways) -> Floats:
 
 
 def _overshoot(lease: Lease, ways: _Ways, shape: tuple[int, int], rng: np.random.Generator) -> Floats:
-    """From when a standby has seen the record to its first try a duration or more later."""
+    """From when a standby has seen the record to its first try a duration or more later.
+
+    After dozens of waits, how far the first that is late enough lies beyond a moment does not depend on how many there
+    were, so of a long duration only the end is played.
+    """
+    played = min(lease.duration, WAITS * lease.longest_retry)
     total = rng.uniform(lease.retry_period, lease.longest_retry, shape)
-    early = total < lease.duration
+    early = total < played
     while early.any():
         more = rng.uniform(lease.retry_period, lease.longest_retry, int(early.sum()))
         total[early] += more + (ways.each() + ways.each())[early]
-        early = total < lease.duration
-    return total
+        early = total < played
+    return total + (lease.duration - played)
+
+
+def _first_try(free: Floats, low: float, high: float, rng: np.random.Generator) -> Floats:
+    """When the first try comes at or after `free`, of tries that begin now and come every `low` to `high` seconds."""
+    if low == high:
+        return np.asarray(np.ceil(np.maximum(free, 0.0) / high) * high)
+    # Of many waits only the last are drawn one by one; the sum of 50 and more even ones is normal to a few millionths.
+    mean, sd = (low + high) / 2, (high - low) / 12**0.5
+    sure = floor(max(float(free.min()), 0.0) / mean)
+    sure = max(floor(sure - 8 * (sd / mean) * sure**0.5) - 1, 0)
+    when = rng.normal(sure * mean, sd * sure**0.5, free.size) if sure >= WAITS else np.zeros(free.size)
+    early = when < free
+    while early.any():
+        when[early] += rng.uniform(low, high, int(early.sum()))
+        early = when < free
+    return when
 
 
 def _age(period: float, ways: _Ways, count: int, rng: np.random.Generator) -> Floats:
@@ -181,5 +212,8 @@ def _ttl(settings: TakeoverSettings, count: int, rng: np.random.Generator) -> Fl
     if lease.watch:
         return np.asarray(free + (ways.each() + ways.each() + ways.each()).min(axis=0))
     low, high = lease.retry * (1 - lease.jitter), lease.retry * (1 + lease.jitter)
-    rest = _rest(low + ways.trip, high + ways.trip, shape, rng)
+    low, high = low + ways.trip, high + ways.trip
+    if settings.after == "restart":
+        return _first_try(free - ways.one(), low, high, rng) + ways.one()
+    rest = _rest(low, high, shape, rng)
     return np.asarray(free + (rest + ways.each()).min(axis=0))

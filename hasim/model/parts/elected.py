@@ -117,4 +117,4 @@ class Elected(Part):
 
     @property
     def only_played(self) -> tuple[str, str] | None:
-        return lease_beyond_law(self.lease, self.replicas, self.versions)
+        return lease_beyond_law(self.lease, self.replicas, self.versions, self.latency)

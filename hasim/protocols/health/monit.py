@@ -35,9 +35,13 @@ class Monit(Declared):
     cycle: Seconds = Field(default=30.0, ge=1, description="set daemon: sleep after the tests; Monit's monitrc: 30s.")
     failures: Count = Field(default=1, ge=1, le=64, description="'for 3 cycles': failed tests in a row; Monit: 1.")
     timeout: Seconds = Field(default=5.0, gt=0, description="networkTimeout: longest wait of a test; Monit: 5s.")
-    start_timeout: Seconds = Field(default=30.0, ge=1, description="startTimeout: wait for a start; Monit: 30s.")
-    restarts: Count | None = Field(default=None, ge=1, description="It gives up after so many; left out: never.")
-    within: Count | None = Field(default=None, ge=1, description="Cycles in which these restarts count.")
+    start_timeout: Seconds = Field(
+        default=30.0, ge=1, le=3600, description="startTimeout: wait for a start; Monit: 30s."
+    )
+    restarts: Count | None = Field(
+        default=None, ge=1, le=1000, description="It gives up after so many; left out: never."
+    )
+    within: Count | None = Field(default=None, ge=1, le=1000, description="Cycles in which these restarts count.")
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:

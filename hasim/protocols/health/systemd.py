@@ -43,7 +43,9 @@ class SystemdRestart(Declared):
     kind: Literal["systemd"] = "systemd"
     restart: Condition = Field(default="always", description="Restart=: after which ends it is started again.")
     wait: Seconds = Field(default=0.1, ge=0, description="RestartSec: wait before a restart; systemd: 100ms.")
-    burst: Count = Field(default=5, ge=0, description="StartLimitBurst: starts in a window; 0: no limit; systemd: 5.")
+    burst: Count = Field(
+        default=5, ge=0, le=10_000, description="StartLimitBurst: starts in a window; 0: no limit; systemd: 5."
+    )
     window: Seconds = Field(
         default=10.0, ge=0, description="StartLimitIntervalSec: length of a window; 0s: no limit; systemd: 10s."
     )

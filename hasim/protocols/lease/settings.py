@@ -42,7 +42,7 @@ class Lease(Declared):
         default=10.0, gt=0, description="RenewDeadline: how long a leader tries to renew; Kubernetes: 10s."
     )
     retry_period: Seconds = Field(
-        default=2.0, gt=0, description="RetryPeriod: between tries, and between renewals; Kubernetes: 2s."
+        default=2.0, ge=0.001, description="RetryPeriod: between tries, and between renewals; Kubernetes: 2s."
     )
     release: bool = Field(
         default=False, strict=True, description="ReleaseOnCancel: a leader that is asked to stop frees the lease."

@@ -63,7 +63,7 @@ class ClusterAutoscaler(Declared):
     cpu: Count = Field(ge=1, description="Cpu of one of its nodes, in millicores.")
     pods: Count = Field(default=110, ge=1, description="Pods that one of its nodes takes; the kubelet: 110.")
     zone: str = Field(default="", description="Zone of its nodes, one of the topology; none where left out.")
-    scan: Seconds = Field(default=10.0, gt=0, description="From one look to the next; Cluster Autoscaler: 10s.")
+    scan: Seconds = Field(default=10.0, ge=0.001, description="From one look to the next; Cluster Autoscaler: 10s.")
     provision: Seconds = Field(
         default=900.0, description="A machine without a node for longer is given up; Cluster Autoscaler: 15m."
     )

@@ -49,7 +49,7 @@ class HorizontalAutoscaler(Declared):
     tolerance: Share = Field(
         default=0.1, description="Nothing is done while use is off by no more than this share; Kubernetes: 10%."
     )
-    sync: Seconds = Field(default=15.0, gt=0, description="From one look to the next; Kubernetes: 15s.")
+    sync: Seconds = Field(default=15.0, ge=0.001, description="From one look to the next; Kubernetes: 15s.")
     up_window: Seconds = Field(
         default=0.0, description="It grows to no more than was wanted at any time for so long; Kubernetes: 0s."
     )

@@ -37,7 +37,7 @@ class NodeLifecycle(Declared):
 
     version: str = Field(default="1.34", description="Kubernetes version, like 1.34; it decides what `grace` is.")
     monitor_period: Seconds = Field(
-        default=5.0, gt=0, description="--node-monitor-period: from the end of a pass to the next; Kubernetes: 5s."
+        default=5.0, ge=0.001, description="--node-monitor-period: from the end of a pass to the next; Kubernetes: 5s."
     )
     grace: Seconds | None = Field(
         default=None,

@@ -83,7 +83,7 @@ class Remedy(Declared):
 
     symptom: str = Field(min_length=1, description="What it looks for: 'node not ready', 'errors', 'disk full', …")
     action: Action = Field(description="What it does about it.")
-    check: Seconds = Field(gt=0, description="From one look to the next.")
+    check: Seconds = Field(ge=0.001, description="From one look to the next.")
     after: Seconds = Field(default=0.0, description="How long the symptom must last; 0s: acts at first sight.")
     false_positive: Share = Field(default=0.0, description="Chance that something healthy looks sick, at each check.")
     at_once: HowMany | None = Field(

@@ -162,6 +162,16 @@ def database(**more: object) -> ha.Cluster:
     )
 
 
+def test_a_remedy_that_goes_through_the_api_waits_for_it() -> None:
+    remedy = {"symptom": "node not ready", "action": "drain and replace", "check": "10s", "after": "1m"}
+    healed = database(remedies={"nodes": {"of": "nodes", "remedy": remedy, "takes": {"fixed": "2m"}}})
+    lost, away = ha.Crash("n-1", at="1m", lasting="1h"), ha.Crash("api", at="2m", lasting="20m")
+    run = ha.simulate(healed.during(lost, away), over="40m", seed=3)
+    begun = [fact.at for fact in run.trace if fact.kind == "remedy begun"]
+    assert len(begun) == 1 and 22 * 60 <= begun[0] <= 22 * 60 + 70
+    assert not [fact for fact in run.trace if fact.kind == "pod gone" and fact.at < 22 * 60]
+
+
 def test_a_node_that_is_replaced_sets_its_stateful_pods_free() -> None:
     """Kubernetes replaces no pod of a stateful set while its node may be alive; whoever deletes the node vouches."""
     crash = ha.Crash("n-1", at="1m", lasting="1h")

@@ -71,7 +71,7 @@ class LeaseRole(PlayedRole):
 
     def rise(self, node: Node) -> None:
         self.leases.cancel_start(node.name)
-        node.start()
+        super().rise(node)
 
     def fall(self, node: Node) -> None:
         self.leases.cancel_start(node.name)

@@ -78,6 +78,7 @@ class LeaseWorld:
         self.office: dict[str, int] = {}
         self.led = False
         self.changed_at = env.now
+        self._phase = 0.0  # of a renewal, for the next leap
         self.leapt = 0.0
         self._note = note
         self._turned = turned
@@ -230,6 +231,7 @@ class LeaseWorld:
 
     def _observe(self, kind: str, subject: str, detail: Detail) -> None:
         self.changed_at = self.env._now
+        self._phase = self._chance()
         if subject in (_name(self.store), _name(self.resource)):
             self._observe_server(kind, subject, detail)
             return
@@ -321,8 +323,12 @@ class LeaseWorld:
 
     @property
     def calm_after(self) -> float:
-        """How long nothing must have happened before calm may be leapt over, in seconds."""
-        return CALM_POLLS * self.longest_wait
+        """How long nothing must have happened before calm may be leapt over, in seconds.
+
+        A leader renews like clockwork from when it was elected: whatever comes after the leap must find it at any
+        moment of its period.
+        """
+        return CALM_POLLS * self.longest_wait + self._phase * self.renewal_period
 
     def leap_over(self, by: float) -> None:
         """So many seconds have been leapt over."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 class Kubelet:
     """Probes one replica; one that fails for liveness is stopped, killed after its grace, and started again.
 
+    A container is there from the moment its process is started; until that listens, probes are refused. So a start that
+    takes longer than liveness allows, or than the startup probe does where there is one, never comes to its end.
+
     A probe that asks about what the pool needs fails with it, on all replicas at once: so a lost quorum kills healthy
     API servers, and their back-off delays the recovery. A supervisor that gives up leaves it down.
 
@@ -46,7 +49,7 @@ class Kubelet:
             replica.name, liveness=serving.liveness, readiness=serving.readiness, startup=serving.startup
         )
         self._ticking = Ticking(env, self._prober, chance, self._ping, self._say)
-        self._runs = replica.running
+        self._lives = self._runs = replica.running
         self._quiet = quiet
         self._asleep = False
         if serving.readiness is not None:
@@ -102,6 +105,8 @@ class Kubelet:
         replica = self._replica
         if replica.running:
             replica.check(lambda lives: self._answer(ping, lives))
+        elif replica.booting:
+            self._ticking.hear(Received(replica.name, Pong(ping.n, False, "refused")))
 
     def _answer(self, ping: Ping, lives: bool) -> None:
         replica = self._replica
@@ -115,6 +120,8 @@ class Kubelet:
 
     def _say(self, said: Announce) -> None:
         if said.kind == "unhealthy":
+            if not (self._replica.running or self._replica.booting):
+                return  # whoever ended it was faster, and has broken the last probe
             self._killing = True
             self._replica.note("liveness kill", self._replica.name, {})
             self._replica.stop()
@@ -138,14 +145,19 @@ class Kubelet:
         replica, now = self._replica, self._env._now
         if self._asleep and not self._well:
             self._wake()
-        if replica.running == self._runs:
+        runs, lives = replica.running, replica.running or replica.booting
+        if (runs, lives) == (self._runs, self._lives):
             self._judge()
             return
-        self._runs = replica.running
-        if replica.running:
-            self._began = now
+        began, listens = lives and not self._lives, runs and not self._runs
+        self._runs, self._lives = runs, lives
+        if listens:
             self.killed(False)
+        if began:
+            self._began = now
             self._ticking.hear(Proposed(ContainerStarted()))
+        if lives:
+            self._judge()
             return
         self._ticking.hear(Proposed(ContainerDied()))
         if self._killing:

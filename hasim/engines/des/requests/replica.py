@@ -217,6 +217,11 @@ class Replica:
         return self._frozen > 0
 
     @property
+    def booting(self) -> bool:
+        """Whether a process is there that does not listen yet."""
+        return self._boot is not None and self.serving.start_up is not None
+
+    @property
     def leaving(self) -> bool:
         """Whether the process has been asked to stop, and is still there."""
         return self._kill is not None
@@ -340,6 +345,8 @@ class Replica:
             return
         delay = 0.0 if self._start_ups is _NEVER else next(self._start_ups)
         self._boot = Alarm(self.env, self.env._now + delay, self._listen)
+        if self.booting:
+            self._tell()
 
     def _listen(self) -> None:
         self._boot = None
@@ -382,6 +389,7 @@ class Replica:
         self._die(heard=True)
 
     def _die(self, heard: bool) -> None:
+        booted = self.booting
         if self._boot is not None:
             self._boot.cancel()
             self._boot = None
@@ -401,6 +409,7 @@ class Replica:
         self._answer_checks() if heard else self._checks.clear()
         if was:
             self.note("process gone", self.name, {"in flight": len(lost)})
+        if was or booted:
             self._tell()
         if heard:
             for job in lost:
