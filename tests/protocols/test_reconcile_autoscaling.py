@@ -365,7 +365,7 @@ def test_the_reaction_to_a_step_takes_as_long_as_the_law_says() -> None:
         ({"min_replicas": 5, "max_replicas": 4}, "min_replicas: got 5 with max_replicas 4; it is at most max_replicas"),
         ({"max_replicas": 0}, "max_replicas: got 0"),
         ({"max_replicas": 9, "utilization": "80.5%"}, "utilization: got 80.5%; it is a whole number of percents"),
-        ({"max_replicas": 9, "sync": "0s"}, "sync: got 0.0; give a number above 0"),
+        ({"max_replicas": 9, "sync": "0s"}, "sync: got 0.0; give a number of at least 0.001"),
         ({}, "max_replicas: is missing"),
     ],
 )

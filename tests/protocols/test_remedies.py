@@ -370,7 +370,7 @@ def test_a_storm_outlives_its_trigger_where_the_rest_cannot_carry_the_load_at_re
         ({"at_once": "0%"}, "at_once: got 0%; it is a count of at least 1, or a share above 0%"),
         ({"at_once": True}, "at_once: got True"),
         ({"per_hour": 0}, "per_hour: got 0"),
-        ({"check": "0s"}, "check: got 0.0; give a number above 0"),
+        ({"check": "0s"}, "check: got 0.0; give a number of at least 0.001"),
         ({"action": "reboot"}, "action: got 'reboot'"),
         ({"stop_above": 45}, "stop_above: got 45; a share is from 0 to 1"),
     ],
