@@ -1,0 +1,24 @@
+"""What a task takes a worker, and how attempts at it end early."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from hasim.declared import Declared
+from hasim.model.laws import LawField
+from hasim.units import Share
+
+
+class Work(Declared):
+    """One attempt at a task: how long it takes, and after how long the worker crashes, if it has not finished by then.
+
+    Slowness may belong to the attempt (a slow worker, a pause) or to the task (a big file). `same` says how much of it
+    is the task's: 0, every attempt draws anew; 1, all attempts at a task take equally long; between, the normal scores
+    of two attempts are so correlated (a Gaussian copula), which leaves the law of each attempt as it is.
+    """
+
+    takes: LawField = Field(description="How long an attempt takes.")
+    same: Share = Field(default=0.0, description="Correlation of the attempts at one task, in normal scores: 0 to 1.")
+    crash: LawField | None = Field(
+        default=None, description="From the start of an attempt to a crash of its worker; left out: it never crashes."
+    )
