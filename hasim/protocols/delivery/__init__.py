@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hasim.protocols.delivery.broker import Broker
 from hasim.protocols.delivery.settings import Delivery
+from hasim.protocols.delivery.worker import Worker
 
-__all__ = ["Delivery"]
+__all__ = ["Broker", "Delivery", "Worker"]
