@@ -37,6 +37,7 @@ class Rig:
         silent: bool = False,
         renew: float | None = None,
         prefetch: int = 1,
+        ack_first: bool = False,
     ) -> None:
         self.rng = np.random.default_rng(seed)
         self.broker = Broker(delivery, lambda share: bool(share) and self.rng.random() < share)
@@ -48,7 +49,7 @@ class Rig:
         self._number = count()
         self._timers: dict[tuple[str, str], int] = {}
         self._lives: Counter[str] = Counter()
-        self._make = lambda: Worker(BROKER, lasting, prefetch, renew)
+        self._make = lambda: Worker(BROKER, lasting, prefetch, renew, ack_first)
         self._crash, self._restart, self._silent = crash, restart, silent
         self.names = [f"w-{i + 1}" for i in range(workers)]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from protocols.delivering import BROKER, Rig
 
+from hasim.checks.tasks import Effects, effect_once, effects
 from hasim.engines.exact.delivery import task_figures
 from hasim.machine import Received, Unlinked
 from hasim.model.work import Work
@@ -158,6 +159,40 @@ def test_a_deadline_that_is_missed_leaves_the_task_with_its_worker_until_that_as
     rig.to(5.0)
     says(rig, "v", Ack(1))
     assert rig.answers[-1][1].ok
+
+
+def test_a_touch_after_a_deadline_that_was_missed_keeps_the_task() -> None:
+    rig = by_hand(queue(2.0, missed=1.0), "a")
+    says(rig, "v", Take())
+    rig.to(3.0)
+    says(rig, "v", Touch(1))
+    says(rig, "v", Take())
+    assert rig.answers[-1][1].ok and not rig.of("task expired")
+
+
+def test_a_worker_with_a_buffer_loses_what_waits_in_it() -> None:
+    # The trap of prefetching: ten of two seconds each, and a deadline of 15 s that runs for all of them.
+    rig = Rig(queue(15.0), 1, lambda task, number: 2.0, prefetch=10).start(10).to(60.0)
+    assert len(rig.of("task expired")) == 3  # the eighth ends at 16 s
+    assert effects(rig.facts) == Effects(lost=0, once=7, duplicated=3, extra=3)
+
+
+# --------------------------------------------------------------------------------------- effects of tasks
+
+
+def test_acks_before_work_lose_tasks_and_acks_after_it_double_them() -> None:
+    rng = np.random.default_rng(3)
+    settings: dict[str, Any] = {"crash": 0.2, "seed": 4}
+    first = Rig(queue(1.0), 20, lambda task, number: float(rng.exponential()), ack_first=True, **settings)
+    at_most = effects(first.start(1000).to(600.0).facts)
+    assert at_most.duplicated == 0
+    assert abs(at_most.lost / 1000 - 0.2) < 4.5 * np.sqrt(0.2 * 0.8 / 1000)
+    after = Rig(queue(1.0), 20, lambda task, number: float(rng.exponential()), **settings)
+    at_least = effects(after.start(1000).to(600.0).facts)
+    assert at_least.lost == 0 and at_least.duplicated > 100
+    assert len(effect_once(first.facts)) == at_most.lost and len(effect_once(after.facts)) == at_least.extra
+    calm = Rig(queue(60.0), 20, lambda task, number: 1.0).start(1000).to(600.0)
+    assert effect_once(calm.facts) == [] and effects(calm.facts) == Effects(0, 1000, 0, 0)
 
 
 # ------------------------------------------------------------------------------- free workers: closed forms

@@ -19,19 +19,26 @@ class Worker:
     It has up to `prefetch` tasks at a time, the first of which it works on; the deadlines of all run meanwhile. With
     `renew` it touches every task that it has, so often, in seconds: then only a worker that is dead or asleep for
     longer than the deadline loses a task. `lasting(task, number)` says how long the `number`-th delivery of a task
-    takes. Whatever the broker thinks of an ack, the effect is done: that is what at-least-once means.
+    takes. Whatever the broker thinks of an ack, the effect is done: that is what at-least-once means. One that acks
+    before it works (`ack_first`) does nothing twice, and what it has when it crashes is lost: at most once.
 
     It hears Started, Received(broker, Delivered or Settled), Stopping, and its timers. It announces "work begun" and
     "effect", with the task, and the number of its delivery.
     """
 
     def __init__(
-        self, broker: str, lasting: Callable[[str, int], float], prefetch: int = 1, renew: float | None = None
+        self,
+        broker: str,
+        lasting: Callable[[str, int], float],
+        prefetch: int = 1,
+        renew: float | None = None,
+        ack_first: bool = False,
     ) -> None:
         """A worker that has not been started."""
         self.broker = broker
         self.prefetch = prefetch
         self.renew = renew
+        self.ack_first = ack_first
         self._lasting = lasting
         self._has: deque[Delivered] = deque()
 
@@ -53,12 +60,13 @@ class Worker:
     def _begin(self) -> list[Effect]:
         task = self._has[0]
         lasting = self._lasting(task.task, task.number)
-        return [SetTimer(WORK, lasting, lasting), self._said("work begun", task)]
+        ack = [Send(self.broker, Ack(task.receipt))] if self.ack_first else []
+        return [*ack, SetTimer(WORK, lasting, lasting), self._said("work begun", task)]
 
     def _done(self) -> list[Effect]:
         task = self._has.popleft()
-        settled = [Send(self.broker, Ack(task.receipt)), Send(self.broker, Take())]
-        return [self._said("effect", task), *settled, *(self._begin() if self._has else [])]
+        ack = [] if self.ack_first else [Send(self.broker, Ack(task.receipt))]
+        return [self._said("effect", task), *ack, Send(self.broker, Take()), *(self._begin() if self._has else [])]
 
     def _touch(self) -> list[Effect]:
         assert self.renew is not None
