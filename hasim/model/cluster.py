@@ -131,7 +131,19 @@ class Cluster(Declared):
             notes += [f"{name}: {note}" for note in part.assumptions()]
         for target, failures in self.failures.items():
             notes += [f"{target}: {note}" for failure in failures for note in failure.assumptions()]
-        return notes
+        return notes + self._pods_that_fit_nowhere()
+
+    def _pods_that_fit_nowhere(self) -> list[str]:
+        if self.kubernetes is None:
+            return []
+        grown = self.kubernetes.autoscaler
+        most = max(self.kubernetes.cpu, grown.cpu if grown is not None and grown.max_nodes else 0)
+        workloads = [(name, part) for name, part in self.parts.items() if isinstance(part, Workload)]
+        return [
+            f"{name} fits on no node: a pod asks for {part.cpu} millicores, and the largest node has {most}"
+            for name, part in workloads
+            if part.cpu > most
+        ]
 
     # Ways to make another one from this one.
 

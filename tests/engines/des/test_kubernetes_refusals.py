@@ -113,6 +113,14 @@ def test_an_autoscaler_that_could_not_work_is_refused(workload: str, horizontal:
     assert where in str(refused.value) and why in str(refused.value), str(refused.value)
 
 
+def test_a_pod_that_fits_on_no_node_is_noted() -> None:
+    assert not [note for note in ha.loads(TEXT).assumptions() if "fits on no node" in note]
+    big = ha.loads(TEXT.replace("start: {fixed: 5s}", "start: {fixed: 5s}, cpu: 5000"))
+    assert [note for note in big.assumptions() if "fits on no node" in note] == [
+        "web fits on no node: a pod asks for 5000 millicores, and the largest node has 4000"
+    ]
+
+
 def test_a_workload_without_kubernetes_is_refused() -> None:
     alone = TEXT[: TEXT.index("kubernetes:")] + "up: [web]\n"
     with pytest.raises(ModelError, match=r"11 parts.web: a workload takes `kubernetes`"):
