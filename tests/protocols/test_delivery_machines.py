@@ -9,8 +9,10 @@ import pytest
 from protocols.delivering import BROKER, Rig
 
 from hasim.checks.tasks import Effects, effect_once, effects
+from hasim.engines.exact.buffers import buffer_expiries
 from hasim.engines.exact.delivery import task_figures
 from hasim.machine import Received, Unlinked
+from hasim.model.laws import parse_law
 from hasim.model.work import Work
 from hasim.protocols.delivery import Delivery
 from hasim.protocols.delivery.messages import Ack, Nack, Put, Take, Touch
@@ -175,6 +177,17 @@ def test_a_worker_with_a_buffer_loses_what_waits_in_it() -> None:
     rig = Rig(queue(15.0), 1, lambda task, number: 2.0, prefetch=10).start(10).to(60.0)
     assert len(rig.of("task expired")) == 3  # the eighth ends at 16 s
     assert effects(rig.facts) == Effects(lost=0, once=7, duplicated=3, extra=3)
+
+
+def test_buffers_expire_as_the_closed_form_says() -> None:
+    expired, rounds = np.zeros(10), 2000
+    rng = np.random.default_rng(11)
+    for _ in range(rounds):
+        rig = Rig(queue(30.0), 1, lambda task, number: float(rng.exponential(2.0)), prefetch=10).start(10).to(31.0)
+        for fact in rig.of("task expired"):
+            expired[int(fact.detail["task"].removeprefix("t-")) - 1] += 1  # type: ignore[index]
+    exact = buffer_expiries(parse_law("2s"), 10, 30.0)
+    assert np.all(np.abs(expired / rounds - exact) <= 4.5 * np.sqrt(exact * (1 - exact) / rounds) + 1 / rounds)
 
 
 # --------------------------------------------------------------------------------------- effects of tasks

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import gammaincc
 
+from hasim.engines.exact.buffers import buffer_expiries
 from hasim.engines.exact.delivery import TaskFigures, task_figures
-from hasim.errors import CannotModel
+from hasim.errors import CannotModel, ModelError
+from hasim.model.laws import parse_law
 from hasim.model.work import Work
 from hasim.protocols.delivery import Delivery
 
@@ -134,3 +137,31 @@ def test_what_has_no_mean_is_refused(late_ack: str, takes: Any, more: dict[str, 
 def test_the_published_rule_of_thumb_for_the_deadline_holds() -> None:
     # With the deadline at the 99.9th percentile hardly a task in a thousand is done twice.
     assert figures(log(1000)).duplicates == pytest.approx(0.001, rel=0.01)
+
+
+# ------------------------------------------------------------------------------------------- full buffers
+
+
+def test_the_last_task_of_a_buffer_expires_as_published() -> None:
+    # Services of 2 s on average, exponential, and a deadline of 30 s.
+    late = buffer_expiries(parse_law("2s"), 20, 30.0)
+    assert late[0] == pytest.approx(3e-7, rel=0.05)
+    assert late[3] == pytest.approx(2e-4, rel=0.1)
+    assert late[9] == pytest.approx(0.07, abs=5e-3)
+    assert late[19] == pytest.approx(0.88, abs=5e-3)
+    assert late.mean() == pytest.approx(0.26, abs=5e-3)
+
+
+def test_sums_of_services_have_their_laws() -> None:
+    number = np.arange(1, 41)
+    assert buffer_expiries(parse_law("2s"), 40, 30.0) == pytest.approx(gammaincc(number, 15.0), abs=1e-7)
+    gamma = parse_law({"gamma": {"shape": 2.5, "mean": "5s"}})
+    assert buffer_expiries(gamma, 10, 20.0) == pytest.approx(gammaincc(2.5 * np.arange(1, 11), 10.0), abs=1e-7)
+    fixed = buffer_expiries(parse_law({"fixed": "2.01s"}), 20, 30.0)
+    assert fixed.tolist() == pytest.approx([0.0] * 14 + [1.0] * 6, abs=1e-9)
+
+
+def test_buffers_that_cannot_be_are_refused() -> None:
+    for prefetch, deadline, field in ((0, 30.0, "prefetch"), (2.5, 30.0, "prefetch"), (3, 0.0, "deadline")):
+        with pytest.raises(ModelError, match=field):
+            buffer_expiries(parse_law("2s"), prefetch, deadline)  # type: ignore[arg-type]
