@@ -89,12 +89,7 @@ def run(
                 lambda progress: _verbs().estimate(cluster, over=over, runs=runs, seed=seed, progress=progress),
             )
         if not stopped():
-            page.ask(
-                "simulate",
-                lambda progress: _verbs().simulate(
-                    cluster, over=f"{years}y", seed=seed, start="steady", protocols=False, progress=progress
-                ),
-            )
+            page.ask("simulate", lambda progress: _steady_history(cluster, years, seed, progress))
         if not stopped():
             page.play()
         page.show(as_json)
@@ -274,6 +269,14 @@ def validate(
             print(f"written: {path}")
 
 
+def _steady_history(cluster: Cluster, years: int, seed: int, progress: Any) -> Any:
+    """A history of years by the laws of failovers; what only protocols can play, the crash below it shows."""
+    from hasim.model.outlook import refuse_what_is_played
+
+    refuse_what_is_played(cluster, "simulate", "see the crash, which plays it")
+    return _verbs().simulate(cluster, over=f"{years}y", seed=seed, start="steady", protocols=False, progress=progress)
+
+
 class _Page:
     """Everything that `hasim run` found out, engine by engine, until it is shown."""
 
@@ -292,8 +295,6 @@ class _Page:
             with _progress(engine) as progress:
                 self.results[engine] = verb(progress)
         except CannotModel as error:
-            if "`protocols`" in error.instead:  # it was asked for a history of years without them
-                error = CannotModel(error.what, error.why, "see the crash, which plays it", error.engine)
             self.refusals[engine] = str(error)
         except KeyboardInterrupt:
             self.refusals[engine] = "interrupted"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from hasim.declared import Declared
@@ -22,3 +26,10 @@ class Work(Declared):
     crash: LawField | None = Field(
         default=None, description="From the start of an attempt to a crash of its worker; left out: it never crashes."
     )
+
+    def lasting(self, task: npt.ArrayLike, own: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """How long attempts take, in seconds, whose task and which themselves have these normal scores; broadcast."""
+        from scipy.special import ndtr  # takes a while to load, and most models need it not
+
+        mixed = sqrt(self.same) * np.asarray(task) + sqrt(1.0 - self.same) * np.asarray(own)
+        return np.asarray(self.takes.quantile(ndtr(mixed)))

@@ -97,9 +97,9 @@ class _Attempt:
 
     def __init__(self, work: Work, score: float) -> None:
         self._work = work
-        self._shift, self._own = sqrt(work.same) * score, sqrt(1.0 - work.same)
+        self._score = score
         self.ever = 1.0 if work.crash is None else self.finished_by(inf)
-        self.marks = work.takes.quantile(ndtr(self._shift + self._own * ndtri(MARKS)))
+        self.marks = work.lasting(score, ndtri(MARKS))
 
     def finished_by(self, t: float) -> float:
         """G(t) of one age."""
@@ -111,13 +111,14 @@ class _Attempt:
         if isinstance(crash, Fixed):  # it finishes if it takes less than that
             t = np.minimum(t, np.nextafter(crash.value, 0.0))
         within = 1.0 - np.where(np.isinf(t), 0.0, takes.survival(t))
-        upper = (ndtri(within) - self._shift) / self._own
+        same = self._work.same
+        upper = (ndtri(within) - sqrt(same) * self._score) / sqrt(1.0 - same)
         if crash is None or isinstance(crash, Fixed):
             return np.asarray(ndtr(upper))
         upper = np.clip(upper, -SCORES, SCORES)[:, None]
         nodes, weights = NODES
         own = -SCORES + (upper + SCORES) * (nodes + 1.0) / 2.0
-        lasting = takes.quantile(ndtr(self._shift + self._own * own))
+        lasting = self._work.lasting(self._score, own)
         density = np.exp(-own * own / 2.0) / sqrt(2.0 * pi)
         return np.asarray((weights * density * crash.survival(lasting)).sum(axis=1) * (upper[:, 0] + SCORES) / 2.0)
 

@@ -6,12 +6,10 @@ Tasks do not wait for one another, so that the k-th attempts of all that are not
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
 from hasim.errors import CannotModel
 from hasim.model.work import Work
@@ -77,5 +75,4 @@ def _play(
 def _attempts(work: Work, scores: Floats, count: int, rng: np.random.Generator) -> Floats:
     if not work.same:
         return work.takes.draw(rng, count)
-    own = 0.0 if work.same == 1 else sqrt(1.0 - work.same) * rng.standard_normal(count)
-    return np.asarray(work.takes.quantile(ndtr(sqrt(work.same) * scores + own)))
+    return work.lasting(scores, 0.0 if work.same == 1 else rng.standard_normal(count))

@@ -56,11 +56,6 @@ class Broker:
         self._asking: deque[str] = deque()
         self._receipts = 0
 
-    @property
-    def waiting(self) -> int:
-        """Tasks that nobody has."""
-        return sum(task.receipt is None and not task.dead for task in self._tasks.values())
-
     def step(self, event: Event, now: float) -> list[Effect]:
         """Take in an event and ask for effects, in order."""
         if isinstance(event, Received):
@@ -139,8 +134,8 @@ class Broker:
             ]
         return effects
 
-    def _expire(self, receipt: int, kind: str = "task expired") -> list[Effect]:
-        """A delivery ends without an ack: the task waits again, or becomes a dead letter."""
+    def _expire(self, receipt: int, kind: str = "task expired", delay: float = 0.0) -> list[Effect]:
+        """A delivery ends without an ack: the task waits again, after a delay, or becomes a dead letter."""
         task = self._held.pop(receipt).task
         task.receipt = None
         self._of_receipt[receipt] = task
@@ -150,6 +145,8 @@ class Broker:
             task.dead = True
             del self._tasks[task.name]
             return [said, self._said("dead letter", task)]
+        if delay > 0:
+            return [said, SetTimer(DELAYED + task.name, delay, delay)]
         self._again.append(task)
         return [said]
 
@@ -160,16 +157,16 @@ class Broker:
             done = Announce("task acked", {"task": held.task.name, "late": held.missed})
             return [Send(sender, Settled(receipt, True)), CancelTimer(str(receipt)), done]
         task = self._of_receipt.pop(receipt, None)
-        policy = self.delivery.late_ack
-        open_ = task is not None and self._tasks.get(task.name) is task
-        counts = policy == "accepted" or (
-            policy == "unless_taken" and open_ and task is not None and task.receipt is None
-        )
-        if task is None or task.dead or not counts:
-            said = [] if task is None else [self._said("ack refused", task)]
-            return [Send(sender, Settled(receipt, False)), *said]
+        return [Send(sender, Settled(receipt, False))] if task is None else self._acked_late(sender, receipt, task)
+
+    def _acked_late(self, sender: str, receipt: int, task: _Task) -> list[Effect]:
+        """An ack of a delivery whose deadline has passed."""
+        undone, policy = self._tasks.get(task.name) is task, self.delivery.late_ack
+        free = undone and task.receipt is None
+        if task.dead or not (policy == "accepted" or (policy == "unless_taken" and free)):
+            return [Send(sender, Settled(receipt, False)), self._said("ack refused", task)]
         effects: list[Effect] = [Send(sender, Settled(receipt, True))]
-        if not open_:
+        if not undone:
             return effects  # another was faster; nobody is told
         del self._tasks[task.name]
         if task.receipt is not None:  # whoever has it now works in vain, and cannot tell from its ack either
@@ -183,11 +180,7 @@ class Broker:
         if held is None:
             return [Send(sender, Settled(nack.receipt, False))]
         effects: list[Effect] = [Send(sender, Settled(nack.receipt, True)), CancelTimer(str(nack.receipt))]
-        effects += self._expire(nack.receipt, "task refused")
-        if nack.delay > 0 and not held.task.dead:
-            self._again.pop()
-            return [*effects, SetTimer(DELAYED + held.task.name, nack.delay, nack.delay)]
-        return [*effects, *self._deliver()]
+        return [*effects, *self._expire(nack.receipt, "task refused", nack.delay), *self._deliver()]
 
     def _timer(self, receipt: int, task: _Task) -> Effect:
         lasting = self.delivery.deadline(task.received)

@@ -120,7 +120,7 @@ class Kubelet:
 
     def _say(self, said: Announce) -> None:
         if said.kind == "unhealthy":
-            if not (self._replica.running or self._replica.booting):
+            if not self._replica.alive:
                 return  # whoever ended it was faster, and has broken the last probe
             self._killing = True
             self._replica.note("liveness kill", self._replica.name, {})
@@ -145,7 +145,7 @@ class Kubelet:
         replica, now = self._replica, self._env._now
         if self._asleep and not self._well:
             self._wake()
-        runs, lives = replica.running, replica.running or replica.booting
+        runs, lives = replica.running, replica.alive
         if (runs, lives) == (self._runs, self._lives):
             self._judge()
             return

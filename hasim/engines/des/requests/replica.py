@@ -222,6 +222,11 @@ class Replica:
         return self._boot is not None and self.serving.start_up is not None
 
     @property
+    def alive(self) -> bool:
+        """Whether a process is there, listening or not."""
+        return self.running or self.booting
+
+    @property
     def leaving(self) -> bool:
         """Whether the process has been asked to stop, and is still there."""
         return self._kill is not None
