@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hasim.errors import ModelError, nearest
-from hasim.results import request_tables, tables
+from hasim.results import request_tables, tables, tasks
 from hasim.results.failed_share import requests_of
 from hasim.results.figures import ServiceFigures
 from hasim.results.intervals import (
@@ -22,6 +22,7 @@ from hasim.results.intervals import (
 )
 from hasim.results.phases import Phase, fault_spans, phases_frame, phases_of
 from hasim.results.request_log import RequestLog, instant
+from hasim.results.tasks import TaskLog
 from hasim.units import YEAR, human
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Run:
     `intervals` holds for each unit, part and service the times it was down, shape (k, 2): rows [start,
     end), ascending and apart. `gaps` holds in the same form the times without a leader, of each part that
     elects one. `trace` is the sequence of facts that happened, in order of time. `requests` is the fate of every
-    request, where there was a load.
+    request, where there was a load, and `tasks` that of every task, by queue.
     """
 
     cluster: str
@@ -48,6 +49,7 @@ class Run:
     warnings: tuple[str, ...] = ()
     seed: int | None = None
     requests: RequestLog | None = None
+    tasks: dict[str, TaskLog] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that down intervals are rows [start, end) in order, within the run."""
@@ -112,6 +114,7 @@ class Run:
             gaps=gaps,
             warnings=self._warnings_with(intervals),
             requests=None if self.requests is None else self.requests.between(start_s, end_s),
+            tasks={name: log.between(start_s, end_s) for name, log in self.tasks.items()},
         )
 
     def phases(self) -> list[Phase]:
@@ -143,6 +146,8 @@ class Run:
         extra: dict[str, Any] = {"start_s": float(self.start_s), "end_s": float(self.end_s)}
         if self.requests is not None:
             extra["requests"] = request_tables.to_json(self.requests, self.phases())
+        if self.tasks:
+            extra["tasks"] = {name: log.to_json() for name, log in self.tasks.items()}
         return tables.to_json(self, extra)
 
     def to_frame(self) -> pd.DataFrame:
@@ -151,11 +156,11 @@ class Run:
 
     def __str__(self) -> str:
         requests = [] if self.requests is None else request_tables.to_lines(self.requests, self.phases())
-        return tables.to_text(self, tables.how_made(self.seed, self.horizon_s), requests)
+        return tables.to_text(self, tables.how_made(self.seed, self.horizon_s), [*requests, *tasks.lines(self.tasks)])
 
     def _repr_html_(self) -> str:
         requests = "" if self.requests is None else request_tables.to_html(self.requests, self.phases())
-        return tables.to_html(self, tables.how_made(self.seed, self.horizon_s), requests)
+        return tables.to_html(self, tables.how_made(self.seed, self.horizon_s), requests + tasks.table(self.tasks))
 
 
 def figures_of_history(

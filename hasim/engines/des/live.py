@@ -16,6 +16,7 @@ from simpy import Environment
 
 from hasim.engines.des.causes import Causes
 from hasim.engines.des.crews import RepairCrew, Shelf
+from hasim.engines.des.delivery.role import DeliveryRole
 from hasim.engines.des.draws import draws
 from hasim.engines.des.etcd.role import RaftRole
 from hasim.engines.des.gates import Gates
@@ -27,7 +28,7 @@ from hasim.engines.des.played import PlayedRole
 from hasim.engines.des.roles import Role
 from hasim.errors import ModelError, nearest
 from hasim.model.laws import Law
-from hasim.model.parts import Elected
+from hasim.model.parts import Elected, Queue
 from hasim.model.structure import Expr, substitute
 from hasim.model.system import Switch, System, SystemUnit
 from hasim.streams import Streams
@@ -89,6 +90,7 @@ class LiveCluster:
         self.roles: list[Role | PlayedRole] = [self._role(switch, protocols) for switch in system.switches]
         if protocols:
             self.roles += [LeaseRole(self, name, None) for name in _without_election(system)]
+            self.roles += [DeliveryRole(self, name) for name in _with_tasks(system)]
         self.held = holds or {}
         self.kills = kills or {}
         declared = system.cluster.kubernetes
@@ -105,6 +107,11 @@ class LiveCluster:
         if protocols and getattr(part, "lease", None) is not None:
             return LeaseRole(self, switch.part, switch)
         return Role(self, switch, self.system.cluster.members()[switch.part])
+
+    @property
+    def queues(self) -> dict[str, DeliveryRole]:
+        """The queues whose tasks are played, by name."""
+        return {role.part: role for role in self.roles if isinstance(role, DeliveryRole)}
 
     @property
     def played(self) -> list[PlayedRole]:
@@ -282,6 +289,11 @@ class LiveCluster:
         """Let a unit be what its clock says."""
         if self._forced.pop(unit).own_up:
             self.turn(unit, True)
+
+
+def _with_tasks(system: System) -> list[str]:
+    """The queues whose tasks are followed."""
+    return [name for name, part in system.cluster.parts.items() if isinstance(part, Queue) and part.work is not None]
 
 
 def _without_election(system: System) -> list[str]:

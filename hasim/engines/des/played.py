@@ -49,6 +49,11 @@ class PlayedRole(ABC):
         return self.live.system.standing[member]
 
     @property
+    def stand_ins(self) -> tuple[Node, ...]:
+        """Nodes that are only names in messages, of what is a part elsewhere, or never fails."""
+        return ()
+
+    @property
     @abstractmethod
     def world(self) -> World:
         """Where its processes run."""

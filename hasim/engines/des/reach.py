@@ -11,9 +11,24 @@ from hasim.model.placement import is_within
 
 if TYPE_CHECKING:
     from hasim.engines.des.live import LiveCluster
+    from hasim.engines.des.world import Node
 
 Contact = Literal["open", "silent", "refused"]
 """What a request meets: an answer, nothing until there is a quorum again, or a refusal at once."""
+
+
+def let_meet(node: Node, contact: Contact, by: object) -> None:
+    """From now on requests to a node meet this; `by` is who says so, for pauses."""
+    if contact != "silent":
+        node.resume(by)
+    if contact == "refused":
+        if node.process is not None:
+            node.crash()
+        return
+    if node.process is None:
+        node.start()
+    if contact == "silent":
+        node.pause(by)
 
 
 class Reach:

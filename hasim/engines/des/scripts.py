@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from typing import TYPE_CHECKING, NoReturn
 
 from hasim.engines.des.clocks import Steps
+from hasim.engines.des.delivery.role import DeliveryRole
 from hasim.engines.des.kubernetes.world import API, KubernetesWorld
-from hasim.engines.des.leases.role import LeaseRole
 from hasim.engines.des.requests.path import RequestPath
 from hasim.engines.des.world import Playing, Touch, World
 from hasim.errors import CannotModel
@@ -124,7 +124,10 @@ class FaultPort:
         return self._on_member(node, lambda world: world.jump_clock(node, by), "the clock showed the same")
 
     def slowed(self, node: str, factor: float) -> Held:
-        """Let requests that begin on a server take so many times as long."""
+        """Let requests that begin on a server, or tasks on a worker, take so many times as long."""
+        for role in self.live.played:
+            if isinstance(role, DeliveryRole) and node in role.members:
+                return self._during([role.delivery.slowed(node, factor)], "no task met it")
         return self._on_server(node, lambda path: path.slowed(node, factor), "no request met it")
 
     def failing(self, node: str, share: float) -> Held:
@@ -180,9 +183,9 @@ class FaultPort:
     def _stands_by_itself(self, node: str, why: str) -> bool:
         """Whether it is only a name in messages, of what is a part elsewhere; or runs pods, while servers stop."""
         kubernetes = self.live.kubernetes
-        stores = [role.leases.store for role in self.live.played if isinstance(role, LeaseRole)]
+        stand_ins = [each.name for role in self.live.played for each in role.stand_ins]
         stops = why == "stop" and kubernetes is not None and kubernetes.has(node)
-        return stops or node == API or any(store and store.name == node for store in stores)
+        return stops or node == API or node in stand_ins
 
     # A host may hold members and servers; each kind has verbs that the other has not.
 

@@ -8,6 +8,7 @@ from typing import Literal
 from hasim.engines.des.calendar import start_calendar
 from hasim.engines.des.causes import KILLED
 from hasim.engines.des.clocks import start_clocks
+from hasim.engines.des.delivery.world import settling_time as group_settling
 from hasim.engines.des.etcd.role import settling_time as raft_settling
 from hasim.engines.des.figures import down_by_name, gaps_by_part, service_figures
 from hasim.engines.des.healing import Healer
@@ -32,9 +33,10 @@ from hasim.errors import CannotModel, ModelError, nearest
 from hasim.faults import Fault
 from hasim.model.cluster import Cluster
 from hasim.model.demand import Load
+from hasim.model.demand.route import goes_to_queue, route_of
 from hasim.model.failures import Maintenance
 from hasim.model.outlook import refuse_endless, refuse_slow_elections, refuse_what_is_played
-from hasim.model.parts import Elected, Pool, Quorum, Standby
+from hasim.model.parts import Elected, Pool, Queue, Quorum, Standby
 from hasim.model.scenario import Scenario
 from hasim.model.system import System, Window, compile_system
 from hasim.results.request_log import RequestLog
@@ -50,6 +52,10 @@ WARM_UP_CYCLES = 5
 
 EVENTS_MAX = 1e9
 """More would take hours; whoever wants them has mistaken a unit of time."""
+
+
+TASKS_MAX = 1e7
+"""More tasks would take more than an hour."""
 
 
 def simulate(
@@ -69,7 +75,8 @@ def simulate(
     somewhere in the long run (`start="steady"`). `seed` makes it repeatable; without one, the run says which
     it drew. Quorums that declare `raft` play it, message by message; without `protocols` their elections are drawn
     from the same law as in the other engines, which is faster. `level` is that of the intervals.
-    Loads, of the model or the scenario, are played request by request (`Run.requests`), unless `requests` is false, or
+    Loads, of the model or the scenario, are played request by request (`Run.requests`), or task by task where they go
+    to a queue (`Run.tasks`), unless `requests` is false, or
     `protocols` is, which leaves those of the model out too. Liveness probes are played with the requests, and without
     any load as well.
     `progress(done, total)`, in simulated seconds, is called now and then. Ctrl-C ends the history where it is, and
@@ -80,7 +87,7 @@ def simulate(
     length = _length(over)
     seed = seed_or_fresh(seed)
     _check(cluster, start, level, protocols, requests)
-    loads = _loads(scenario, length, protocols) if requests else ()
+    loads, tasks = _loads(scenario, length, protocols) if requests else ((), ())
     killed = _killed(cluster) if protocols and requests else ()
     system, holds, kills = _with_holds(cluster, bool(faults), killed)
     warm_up = _warm_up(system) if start == "steady" else 0.0
@@ -99,12 +106,12 @@ def simulate(
     refuse_too_many(by_events, length, EVENTFUL_MAX, cluster.parts)
     if by_events or killed:
         live.requests = RequestPath(live, by_events, killed)
-    if by_events:
+    if by_events or tasks:
         start_pulse(env, length, pulse)
     _find_leaders(live, settling, until=0.0 - warm_up)
     windows = system.windows[: len(system.windows) - len(holds) - len(kills)]
     _start(live, windows, start == "steady")
-    ports, stopped = _play(live, faults, length, pulse)
+    ports, stopped = _play(live, faults, tasks, length, pulse)
     logs = [request_log(live.requests, env.now)] if live.requests is not None and by_events else []
     interrupted = [f"interrupted after {human(env.now)} of {human(length)}"] if stopped else []
     feeds = [FeedForward(load, system, Streams(seed), env.now) for load in loads if played[load.name] is None]
@@ -140,7 +147,7 @@ def _find_leaders(live: LiveCluster, settling: float, until: float) -> None:
 
 
 def _play(
-    live: LiveCluster, faults: tuple[Fault, ...], length: float, pulse: Callable[[], None]
+    live: LiveCluster, faults: tuple[Fault, ...], tasks: tuple[Load, ...], length: float, pulse: Callable[[], None]
 ) -> tuple[list[FaultPort], bool]:
     """Warm up, then let it all happen; return the ports of the faults, and whether somebody stopped it."""
     env, requests = live.env, live.requests
@@ -152,6 +159,8 @@ def _play(
         live.begin()
         if requests is not None:
             requests.start(length)
+        for load in tasks:
+            live.queues[route_of(load, live.system.cluster.parts).pool].delivery.feed(load, length)
         for name, healing in live.system.cluster.remedies.items():
             Healer(live, name, healing).start()
         ports = _start_faults(live, faults)
@@ -202,6 +211,7 @@ def _run(
         warnings=tuple(warnings),
         seed=seed,
         requests=requests,
+        tasks={name: role.delivery.log(end) for name, role in live.queues.items() if role.delivery.notes.names},
     )
 
 
@@ -263,6 +273,8 @@ def _settling_time(system: System) -> float:
             found.append(lease_settling(part.lease))
         elif isinstance(part, Elected) and not part.leader_elect and part.duty is not None:
             found.append(part.duty.every)  # all act, each from a time of its own in a round
+        elif isinstance(part, Queue) and part.work is not None:
+            found.append(group_settling(part))
     return max(found)
 
 
@@ -274,8 +286,8 @@ def _warm_up(system: System) -> float:
     return WARM_UP_CYCLES * max([*cycles, *(shock.every.mean for shock in system.shocks)], default=0.0)
 
 
-def _loads(scenario: Scenario, length: float, protocols: bool) -> tuple[Load, ...]:
-    """The loads to play; none without protocols, and then only the model may have some."""
+def _loads(scenario: Scenario, length: float, protocols: bool) -> tuple[tuple[Load, ...], tuple[Load, ...]]:
+    """The loads of requests to play, and those of tasks; none without protocols, and then only the model has some."""
     if not protocols:
         if scenario.loads:
             raise CannotModel(
@@ -284,10 +296,13 @@ def _loads(scenario: Scenario, length: float, protocols: bool) -> tuple[Load, ..
                 "leave `protocols` true",
                 "simulate(protocols=False)",
             )
-        return ()
-    loads = scenario.all_loads
-    refuse_too_many(loads, length, REQUESTS_MAX, scenario.cluster.parts)
-    return loads
+        return (), ()
+    parts = scenario.cluster.parts
+    tasks = tuple(load for load in scenario.all_loads if goes_to_queue(load, parts))
+    loads = tuple(load for load in scenario.all_loads if load not in tasks)
+    refuse_too_many(loads, length, REQUESTS_MAX, parts)
+    refuse_too_many(tasks, length, TASKS_MAX, parts)
+    return loads, tasks
 
 
 def _length(over: str) -> float:

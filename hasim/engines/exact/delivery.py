@@ -24,9 +24,10 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from hasim.errors import CannotModel
-from hasim.model.laws import Fixed
+from hasim.model.laws import Fixed, Law
 from hasim.model.work import Work
 from hasim.protocols.delivery import Delivery
+from hasim.units import duration_text
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,39 +44,68 @@ PANEL: Final = np.polynomial.legendre.leggauss(24)
 
 
 @dataclass(frozen=True)
-class TaskFigures:
+class TaskMeans:
     """What becomes of a task, on average: deliveries, effects, dead letters, and the time until it is done.
 
     `executions` counts attempts, `effects` those that finish, late or not; `duplicates` are the effects beyond the
-    first, where each task is done at last. `done_after` is from the first delivery to the first ack that counts, in
-    seconds, of tasks that are no dead letters.
+    first, `lost` the share of tasks without any, `worker_time` the seconds of workers that all attempts take.
+    `done_after` is from the first delivery to the first ack that counts, in seconds, of tasks that are no dead letters.
     """
 
     executions: float
     effects: float
     dead_letters: float
+    lost: float
+    worker_time: float
     done_after: float
 
     @property
     def duplicates(self) -> float:
         """Effects a task beyond the one that is wanted: what idempotency must absorb."""
-        return self.effects - 1.0
+        return self.effects - (1.0 - self.lost)
 
 
-def task_figures(delivery: Delivery, work: Work) -> TaskFigures:
+def task_figures(delivery: Delivery, work: Work, renew: float | None = None) -> TaskMeans:
     """Return what becomes of a task where a worker is always free: exact, for smooth laws to six digits and more.
 
-    Raises CannotModel where a mean does not exist, or tasks are hardly ever done.
+    With `renew` its deadline begins anew so often, in seconds, while its worker lives. Raises CannotModel where a mean
+    does not exist, tasks are hardly ever done, or there is no closed form.
     """
-    _refuse_endless(delivery, work)
+    if renew is not None and work.crash is None:  # a live worker never loses its task
+        delivery, renew = Delivery(ack_deadline=beyond(work)), None
+    _refuse_formless(delivery, work, renew)
+    if renew is None:
+        _refuse_endless(delivery, work)
     if not work.same:
-        means = _of_attempts(delivery, _Attempt(work, 0.0))
+        means = _of_attempts(delivery, _Attempt(work, 0.0), renew)
     elif work.same < 1:
-        means = _over_scores(lambda score: _of_attempts(delivery, _Attempt(work, score)))
+        means = _over_scores(lambda score: _of_attempts(delivery, _Attempt(work, score), renew))
     else:
         means = _all_alike(delivery, work)
-    executions, effects, dead, time = means.tolist()
-    return TaskFigures(executions, effects, dead, time / (1.0 - dead) if dead < 1 else inf)
+    executions, effects, dead, time, lost, worker = means.tolist()
+    return TaskMeans(executions, effects, dead, lost, worker, time / (1.0 - dead) if dead < 1 else inf)
+
+
+def beyond(work: Work) -> str:
+    """A deadline that no attempt outlasts."""
+    return duration_text(10.0 * float(work.takes.quantile(float(MARKS[-1]))))
+
+
+def _refuse_formless(delivery: Delivery, work: Work, renew: float | None) -> None:
+    for given, what in (
+        (bool(delivery.backoff), "a list of deadlines"),
+        (
+            delivery.frees_lost and work.crash is not None and renew is None and delivery.late_ack == "accepted",
+            "late acks that are accepted beside crashes that are seen",
+        ),
+        (
+            work.same == 1 and work.crash is not None and (delivery.frees_lost or renew is not None),
+            "tasks that are alike with crashes, where deadlines are not fixed",
+        ),
+        (renew is not None and work.same > 0 and delivery.max_receives is None, "tasks that are alike with crashes"),
+    ):
+        if given:
+            raise CannotModel(what, "there is no closed form here", "use ha.estimate", "solve")
 
 
 def _refuse_endless(delivery: Delivery, work: Work) -> None:
@@ -99,7 +129,19 @@ class _Attempt:
         self._work = work
         self._score = score
         self.ever = 1.0 if work.crash is None else self.finished_by(inf)
-        self.marks = work.lasting(score, ndtri(MARKS))
+        self.marks = np.minimum(work.lasting(score, ndtri(MARKS)), work.takes.quantile(1.0 - 1e-15))
+        self.end = float(10.0 * self.marks[-1])  # of all attempts
+
+    def going(self, t: Floats) -> Floats:
+        """The chance that it has neither finished nor crashed by age t."""
+        takes, crash, same = self._work.takes, self._work.crash, self._work.same
+        upper = (ndtri(1.0 - takes.survival(t)) - sqrt(same) * self._score) / sqrt(1.0 - same)
+        alive = np.asarray(ndtr(-upper))
+        return alive if crash is None else alive * crash.survival(t)
+
+    def mean_time(self) -> float:
+        """How long its worker is at it, in seconds."""
+        return _integral(self.going, self.end, self.marks)
 
     def finished_by(self, t: float) -> float:
         """G(t) of one age."""
@@ -126,11 +168,14 @@ class _Attempt:
 # ------------------------------------------------------------------------------------------ deliveries
 
 
-def _of_attempts(delivery: Delivery, attempt: _Attempt) -> Floats:
-    """Executions, effects, dead letters, and the time until done summed over tasks that are no dead letters."""
-    play = _accepted if delivery.late_ack == "accepted" else _rejected
-    executions, dead, time = play(delivery, attempt)
-    return np.array([executions, executions * attempt.ever, dead, time])
+def _of_attempts(delivery: Delivery, attempt: _Attempt, renew: float | None) -> Floats:
+    """Executions, effects, dead letters, time until done of tasks that are none, tasks lost, and time of workers."""
+    if renew is None and delivery.late_ack == "accepted":
+        executions, dead, time = _accepted(delivery, attempt)
+    else:
+        executions, dead, time = _one_at_a_time(delivery, attempt, renew)
+    lost = 0.0 if delivery.max_receives is None else (1.0 - attempt.ever) ** delivery.max_receives
+    return np.array([executions, executions * attempt.ever, dead, time, lost, executions * attempt.mean_time()])
 
 
 def _accepted(delivery: Delivery, attempt: _Attempt) -> tuple[float, float, float]:
@@ -156,8 +201,10 @@ def _accepted(delivery: Delivery, attempt: _Attempt) -> tuple[float, float, floa
     return float(reached.sum()), dead, time
 
 
-def _rejected(delivery: Delivery, attempt: _Attempt) -> tuple[float, float, float]:
-    wait, most = delivery.ack_deadline, delivery.max_receives
+def _one_at_a_time(delivery: Delivery, attempt: _Attempt, renew: float | None) -> tuple[float, float, float]:
+    """Attempts that follow one another: late acks are rejected, or there are none, since live workers renew."""
+    most = delivery.max_receives
+    wait = attempt.end if renew is not None else delivery.ack_deadline
     done = attempt.finished_by(wait)
     if most is None:
         if done <= GONE:
@@ -169,7 +216,17 @@ def _rejected(delivery: Delivery, attempt: _Attempt) -> tuple[float, float, floa
         executions, dead = float(left[:most].sum()), float(left[most])
         failures = float((left[:most] * np.arange(most)).sum() * done)
     last = _integral(lambda ages: done - attempt.finished(ages), wait, attempt.marks)
-    return executions, dead, failures * wait + executions * last
+    if done >= 1.0:
+        return executions, dead, last
+    if delivery.frees_lost:  # until the deadline, or the crash if that comes first
+        in_vain = (_integral(attempt.going, wait, attempt.marks) - last) / (1.0 - done)
+    elif renew is not None:  # the deadline, from the last renewal before the crash
+        beats = renew * np.arange(1.0, attempt.end / renew + 1.0)
+        before = attempt.going(beats) - (done - attempt.finished(beats))  # the crash comes after that renewal
+        in_vain = delivery.ack_deadline + renew * float(before.sum()) / (1.0 - done)
+    else:
+        in_vain = wait
+    return executions, dead, failures * in_vain + executions * last
 
 
 # ------------------------------------------------------------------------------------------- integrals
@@ -191,13 +248,29 @@ def _over_scores(of: Callable[[float], Floats]) -> Floats:
     nodes, weights = NODES
     scores = SCORES * nodes
     chances = SCORES * weights * np.exp(-scores * scores / 2.0) / sqrt(2.0 * pi)
-    total = np.zeros(4)
+    total = np.zeros(6)
     for score, chance in zip(scores.tolist(), chances.tolist(), strict=True):
         total += chance * of(score)
     return total
 
 
 # ----------------------------------------------------------------------- tasks that always take the same
+
+
+def _time_beyond(takes: Law, ends: Floats) -> Floats:
+    """E[S; S > t] for multiples of a deadline, ascending, in seconds."""
+    if not ends.size:
+        return np.zeros(0)
+    wait, marks = float(ends[0]), takes.quantile(MARKS)
+    within = []
+    for end in ends.tolist():
+        begin = end - wait
+
+        def tail(t: Floats, begin: float = begin) -> Floats:
+            return takes.survival(begin + t)
+
+        within.append(_integral(tail, wait, np.abs(marks - begin)))
+    return np.asarray(ends * takes.survival(ends) + np.maximum(takes.mean - np.cumsum(within), 0.0))
 
 
 def _all_alike(delivery: Delivery, work: Work) -> Floats:
@@ -216,11 +289,15 @@ def _all_alike(delivery: Delivery, work: Work) -> Floats:
         time = (
             takes.mean if limit == inf else _integral(lambda t: takes.survival(t) - dead, limit, takes.quantile(MARKS))
         )
-        return np.array([executions, executions, dead, time])
+        beyond_deadline = _time_beyond(takes, wait * np.arange(1, 1 + (tails > GONE).sum()))
+        worker = takes.mean + float(
+            beyond_deadline.sum() if accepted else ((most or 1) - 1) * beyond_deadline[:1].sum()
+        )
+        return np.array([executions, executions, dead, time, 0.0, worker])
     assert most is not None
     edges = np.unique(np.concatenate([[0.0], 1.0 - takes.survival(wait * np.arange(1, most + 1)), [1.0]]))
     nodes, weights = NODES
-    total, numbers = np.zeros(4), np.arange(most)
+    total, numbers = np.zeros(6), np.arange(most)
     for low, width in zip(edges[:-1].tolist(), np.diff(edges).tolist(), strict=True):
         lasting = takes.quantile(low + width * (nodes + 1.0) / 2.0)[:, None]
         done = work.crash.survival(lasting)
@@ -233,6 +310,8 @@ def _all_alike(delivery: Delivery, work: Work) -> Floats:
             counting = np.where(lasting <= wait, most, 0)
         starts = waits + (fails ** (numbers + 1) * (numbers < most - waits)).sum(axis=1, keepdims=True)
         late = (done * fails**numbers * (numbers < counting) * (lasting + wait * numbers)).sum(axis=1, keepdims=True)
-        figures = np.hstack([starts, starts * done, fails**counting, late])
+        nodes_within = lasting * (PANEL[0] + 1.0) / 2.0
+        each = lasting / 2.0 * (work.crash.survival(nodes_within) @ PANEL[1])[:, None]  # the mean of min(s, crash)
+        figures = np.hstack([starts, starts * done, fails**counting, late, fails**most, starts * each])
         total += width / 2.0 * (weights @ figures)
     return total

@@ -17,6 +17,7 @@ from hasim.protocols.delivery import Delivery
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
+Bools = npt.NDArray[np.bool_]
 
 BLOCK: Final = 1 << 16
 """Tasks that are played together: what they need stays in the cache."""
@@ -29,30 +30,51 @@ class Deliveries:
     """What became of each task; all arrays have one entry a task.
 
     `executions` counts attempts, `effects` those of them that finish, late or not; `done_after` is from the first
-    delivery to the first ack that counts, in seconds, infinite for dead letters.
+    delivery to the first ack that counts, in seconds, infinite for dead letters; `worked` the seconds of workers.
     """
 
     executions: Ints
     effects: Ints
     done_after: Floats
+    worked: Floats
 
 
-def sample_deliveries(delivery: Delivery, work: Work, count: int, rng: np.random.Generator) -> Deliveries:
-    """Return what becomes of `count` independent tasks; CannotModel where one of them would be delivered for ever."""
+def sample_deliveries(
+    delivery: Delivery,
+    work: Work,
+    count: int,
+    rng: np.random.Generator,
+    renew: float | None = None,
+    window: float | None = None,
+) -> Deliveries:
+    """Return what becomes of `count` independent tasks; CannotModel where one of them would be delivered for ever.
+
+    With `renew` the deadlines of live workers begin anew so often, in seconds. With a `window`, also in seconds, an
+    idempotency key absorbs effects until it is forgotten: `effects` are those that are left.
+    """
     executions, effects = np.zeros(count, np.int32), np.zeros(count, np.int32)
-    done = np.full(count, np.inf)
+    done, worked = np.full(count, np.inf), np.zeros(count)
     for start in range(0, count, BLOCK):
         block = slice(start, min(start + BLOCK, count))
-        _play(delivery, work, rng, executions[block], effects[block], done[block])
-    return Deliveries(executions, effects, done)
+        rows = Deliveries(executions[block], effects[block], done[block], worked[block])
+        _play(delivery, work, rng, rows, renew, window)
+    return Deliveries(executions, effects, done, worked)
 
 
 def _play(
-    delivery: Delivery, work: Work, rng: np.random.Generator, executions: Ints, effects: Ints, done: Floats
+    delivery: Delivery,
+    work: Work,
+    rng: np.random.Generator,
+    rows: Deliveries,
+    renew: float | None,
+    window: float | None,
 ) -> None:
     """Deliver the tasks of a block until each is done, or has been delivered as often as it may be."""
-    wait, most = delivery.ack_deadline, delivery.max_receives
+    executions, effects, done = rows.executions, rows.effects, rows.done_after
+    most = delivery.max_receives
     accepted = delivery.late_ack == "accepted"
+    begin: Floats | float = 0.0  # of this delivery of all that are left
+    ends: list[tuple[Ints, Floats]] = []  # which tasks had an effect when, where keys are forgotten
     scores = rng.standard_normal(done.size) if work.same else np.zeros(0)
     left = np.arange(done.size)
     number = 0
@@ -61,15 +83,48 @@ def _play(
             why = f"after {DELIVERIES_MAX} deliveries it is not done"
             raise CannotModel("a task", why, "say `max_receives`", "estimate")
         lasting = _attempts(work, scores[left] if work.same else scores, left.size, rng)
-        finished = np.ones(left.size, bool) if work.crash is None else work.crash.draw(rng, left.size) > lasting
+        crash = np.inf if work.crash is None else work.crash.draw(rng, left.size)
+        finished = np.asarray(crash > lasting) & np.ones(left.size, bool)
+        wait = delivery.deadline(number + 1)
+        next_begin: Floats | float = begin + _until_next(delivery, wait, crash, finished, renew)
+        counts = finished if accepted or renew is not None else finished & (lasting <= wait)
         executions[left] += 1
         effects[left] += finished
-        counts = finished if accepted else finished & (lasting <= wait)
-        ends = np.where(counts, number * wait + lasting, np.inf)
-        done[left] = np.minimum(done[left], ends)
+        rows.worked[left] += np.minimum(lasting, crash)
+        done[left] = np.minimum(done[left], np.where(counts, begin + lasting, np.inf))
+        if window is not None:
+            ends.append((left[finished].astype(np.int32), (begin + lasting)[finished]))
         number += 1
-        left = left[done[left] > number * wait]
+        going = done[left] > next_begin
+        left, begin = left[going], next_begin[going] if isinstance(next_begin, np.ndarray) else next_begin
     done[left] = np.inf  # an ack that comes after the last deadline finds a dead letter
+    if window is not None:
+        effects[:] = _left_by_keys(ends, window, effects.size)
+
+
+def _until_next(
+    delivery: Delivery, wait: float, crash: Floats | float, finished: Bools, renew: float | None
+) -> Floats | float:
+    """Seconds from this delivery to the next, if the task is not done by then."""
+    if delivery.frees_lost and renew is not None:
+        return np.where(finished, np.inf, crash)
+    if delivery.frees_lost:
+        return np.where(finished, wait, np.minimum(wait, crash))
+    if renew is not None:  # the deadline, from the last renewal before the crash
+        return np.where(finished, np.inf, np.floor(np.where(finished, 0.0, crash) / renew) * renew + wait)
+    return wait
+
+
+def _left_by_keys(ends: list[tuple[Ints, Floats]], window: float, count: int) -> Ints:
+    """How many effects each task has, if each is remembered for so long, in seconds."""
+    tasks, times = np.concatenate([task for task, _ in ends]), np.concatenate([time for _, time in ends])
+    order = np.lexsort((times, tasks))
+    left, last = np.zeros(count, np.int32), np.full(count, -np.inf)
+    for task, time in zip(tasks[order].tolist(), times[order].tolist(), strict=True):
+        if time >= last[task] + window:
+            left[task] += 1
+            last[task] = time
+    return left
 
 
 def _attempts(work: Work, scores: Floats, count: int, rng: np.random.Generator) -> Floats:

@@ -4,33 +4,83 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from hasim.machine import Announce, CancelTimer, Effect, Event, Fired, Received, Send, SetTimer, Unlinked
-from hasim.protocols.delivery.messages import Ack, Delivered, Nack, Put, Settled, Stored, Take, Touch
+from hasim.machine import Announce, CancelTimer, Effect, Event, Fired, Received, Save, Send, SetTimer, Started, Unlinked
+from hasim.protocols.delivery.lines import Lines, Task
+from hasim.protocols.delivery.messages import (
+    Ack,
+    Closed,
+    Commit,
+    Committed,
+    Decide,
+    Decided,
+    Delivered,
+    Hello,
+    Inquire,
+    Nack,
+    Prepare,
+    Put,
+    Settled,
+    Stored,
+    Take,
+    Touch,
+    Vote,
+)
 from hasim.protocols.delivery.settings import Delivery
 
 DELAYED: Final = "delayed "
+IN_DOUBT: Final = "in doubt "
+CHECK: Final = "check"
 
+AGAIN: Final = " again "
+"""Marks the names of tasks that were put under the id of one that is not over."""
 
-@dataclass(slots=True)
-class _Task:
-    """A task that is not done: `receipt` is of the delivery that has it, None while it waits."""
-
-    name: str
-    receipt: int | None = None
-    received: int = 0
-    dead: bool = False
+RECEIPTS: Final = 1 << 40
+"""Receipts of one process of a broker; those of the next begin after that many, so that none comes twice."""
 
 
 @dataclass(slots=True)
 class _Held:
-    """A delivery that has not been settled: whose it is; `missed` if its deadline passed and nobody noticed."""
+    """A delivery that has not been settled: whose it is, and until when.
 
-    task: _Task
+    `missed`: its deadline passed and nobody noticed. `prepared`: its worker was promised that it can commit.
+    """
+
+    task: Task
     worker: str
+    until: float
     missed: bool = False
+    prepared: bool = False
+
+
+@dataclass(slots=True)
+class Kept:
+    """What the disk of a broker has: tasks that are not over, by name, and deliveries that are prepared."""
+
+    boots: int = 0
+    tasks: dict[str, tuple[str, int]] = field(default_factory=dict)  # group, deliveries so far
+    prepared: dict[int, tuple[str, str]] = field(default_factory=dict)  # task, worker
+
+
+def keep(saved: Any, record: Any) -> Any:
+    """How the records of a broker add up."""
+    kept: Kept = saved if isinstance(saved, Kept) else Kept()
+    what, *rest = record
+    if what == "boot":
+        kept.boots += 1
+    elif what == "task":
+        name, group, received = rest
+        kept.tasks[name] = (group, received)
+    elif what == "prepared":
+        receipt, name, worker = rest
+        kept.prepared[receipt] = (name, worker)
+    elif what == "undecided no more":
+        kept.prepared.pop(rest[0], None)
+    else:
+        kept.tasks.pop(rest[0], None)
+    return kept
 
 
 class Broker:
@@ -38,63 +88,104 @@ class Broker:
 
     Tasks that are delivered again wait in a line of their own, which comes first. Workers that ask for a task while
     there is none are served in the order in which they asked. `chance(share)` decides what happens with a probability.
+    What is durable is saved before it is spoken of. A delivery whose worker was promised that it can commit stays with
+    it until it says what was decided, however long that takes; every `ask` seconds it is asked.
 
-    It hears Received of the messages of producers and workers, Unlinked(worker), and its timers. It announces "task
-    stored", "task delivered", "task expired", "task freed" (its worker is gone), "task acked" (with `late`), "ack
-    refused" and "dead letter", each with the task.
+    It hears Started, Received of the messages of producers and workers, Unlinked(worker), and its timers. It announces
+    "task stored", "task delivered", "task expired", "task freed" (its worker is gone), "task acked" (with `late`), "ack
+    refused", "dead letter" and "put again" (the same id, dropped), each with the task; "effect" where a transaction has
+    it here, with the ack; "prepared" and "decided", with the receipt.
     """
 
-    def __init__(self, delivery: Delivery, chance: Callable[[float], bool]) -> None:
+    def __init__(self, delivery: Delivery, chance: Callable[[float], bool], ask: float = 1.0) -> None:
         """A broker with no tasks."""
         self.delivery = delivery
+        self.ask = ask
         self._chance = chance
-        self._tasks: dict[str, _Task] = {}  # not done
-        self._again: deque[_Task] = deque()
-        self._fresh: deque[_Task] = deque()
+        self._tasks: dict[str, Task] = {}  # not over
+        self._lines = Lines()
         self._held: dict[int, _Held] = {}
-        self._of_receipt: dict[int, _Task] = {}  # of deliveries whose deadline has passed, or that another has replaced
+        self._of_receipt: dict[int, Task] = {}  # of deliveries whose deadline has passed, or that another has replaced
         self._asking: deque[str] = deque()
         self._receipts = 0
+        self._seen: dict[str, float] = {}  # when ids were put, oldest first
+        self._now = 0.0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no task."""
+        return not self._tasks
 
     def step(self, event: Event, now: float) -> list[Effect]:
         """Take in an event and ask for effects, in order."""
+        self._now = now
         if isinstance(event, Received):
             return self._received(event.sender, event.message)
         if isinstance(event, Fired):
             return self._fired(event.timer)
         if isinstance(event, Unlinked):
             return self._lost(event.peer)
+        if isinstance(event, Started):
+            return self._started(event.saved)
         return []
+
+    def _started(self, saved: Any) -> list[Effect]:
+        """Take up what the disk has: nobody has any of it but those who may be about to commit."""
+        kept = saved if isinstance(saved, Kept) else Kept()
+        self._receipts = kept.boots * RECEIPTS
+        effects: list[Effect] = self._save("boot")
+        for name, (group, received) in kept.tasks.items():
+            self._tasks[name] = Task(name, group, received=received)
+        for receipt, (name, worker) in kept.prepared.items():
+            task = self._tasks[name]
+            task.receipt = receipt
+            self._held[receipt] = _Held(task, worker, self._now, prepared=True)
+            effects += self._inquire(receipt)
+        for task in self._tasks.values():
+            if task.receipt is None:
+                self._lines.put_again(task)
+        if self.delivery.checked_every:
+            effects.append(SetTimer(CHECK, self.delivery.checked_every, self.delivery.checked_every))
+        return effects
 
     def _received(self, sender: str, message: object) -> list[Effect]:
         if isinstance(message, Put):
-            task = self._tasks[message.task] = _Task(message.task)
-            self._fresh.append(task)
-            return [Send(sender, Stored(message.n)), self._said("task stored", task), *self._deliver()]
+            return self._put(sender, message)
         if isinstance(message, Take):
-            noticed = [receipt for receipt, held in self._held.items() if held.missed and held.worker == sender]
-            effects = [effect for receipt in noticed for effect in self._expire(receipt)]
+            noticed = self._notice(sender) if self.delivery.missed else []
             self._asking.append(sender)
-            return [*effects, *self._deliver()]
+            return [*noticed, *self._deliver()]
         if isinstance(message, Ack):
             return self._acked(sender, message.receipt)
+        if isinstance(message, Commit):
+            return self._committed(sender, message.receipt)
         if isinstance(message, Touch):
             held = self._held.get(message.receipt)
             if held is None:
                 return [Send(sender, Settled(message.receipt, False))]
             held.missed = False
-            return [Send(sender, Settled(message.receipt, True)), self._timer(message.receipt, held.task)]
+            return [Send(sender, Settled(message.receipt, True)), *self._wait(message.receipt, held)]
         if isinstance(message, Nack):
             return self._refused(sender, message)
+        if isinstance(message, Prepare):
+            return self._prepared(sender, message.receipt)
+        if isinstance(message, Decide):
+            return self._decided(sender, message)
+        if isinstance(message, Hello):
+            self._asking = deque(other for other in self._asking if other != sender)
         return []
 
     def _fired(self, timer: str) -> list[Effect]:
+        if timer == CHECK:
+            return [*self._checked(), SetTimer(CHECK, self.delivery.checked_every, self.delivery.checked_every)]
         if timer.startswith(DELAYED):
             task = self._tasks.get(timer.removeprefix(DELAYED))
             if task is None or task.receipt is not None:
                 return []
-            self._again.append(task)
+            self._lines.put_again(task)
             return self._deliver()
+        if timer.startswith(IN_DOUBT):
+            return self._inquire(int(timer.removeprefix(IN_DOUBT)))
         receipt = int(timer)
         held = self._held.get(receipt)
         if held is None:
@@ -102,37 +193,94 @@ class Broker:
         if self._chance(self.delivery.missed):
             held.missed = True
             return []
-        return [*self._expire(receipt), *self._deliver()]
+        return [*self._passed(receipt), *self._deliver()]
+
+    def _notice(self, worker: str) -> list[Effect]:
+        """A worker is heard of: what it has had for too long is its no more."""
+        late = [receipt for receipt, held in self._held.items() if held.missed and held.worker == worker]
+        return [effect for receipt in late for effect in self._expire(receipt)]
+
+    def _checked(self) -> list[Effect]:
+        """Look which deadlines have passed."""
+        effects: list[Effect] = []
+        late = [receipt for receipt, held in self._held.items() if held.until <= self._now and not held.prepared]
+        for receipt in late:
+            if receipt in self._held:  # not gone with another of its channel
+                effects += self._passed(receipt)
+        return [*effects, *self._deliver()]
+
+    def _passed(self, receipt: int) -> list[Effect]:
+        """The deadline of a delivery has passed."""
+        if not self.delivery.closes_channel:
+            return self._expire(receipt)
+        worker = self._held[receipt].worker
+        self._asking = deque(other for other in self._asking if other != worker)
+        effects: list[Effect] = [Send(worker, Closed())]
+        for other in [other for other, held in self._held.items() if held.worker == worker and not held.prepared]:
+            effects += [CancelTimer(str(other)), *self._expire(other)]
+        return effects
 
     def _lost(self, worker: str) -> list[Effect]:
         """The connection of a worker has broken."""
         self._asking = deque(other for other in self._asking if other != worker)
         effects: list[Effect] = []
         for receipt in [receipt for receipt, held in self._held.items() if held.worker == worker]:
-            if self.delivery.frees_lost or self._held[receipt].missed:
+            held = self._held[receipt]
+            if (self.delivery.frees_lost or held.missed) and not held.prepared:
                 effects += [CancelTimer(str(receipt)), *self._expire(receipt, "task freed")]
         return [*effects, *self._deliver()]
 
-    # Deliveries.
+    # Puts and deliveries.
+
+    def _put(self, sender: str, put: Put) -> list[Effect]:
+        if self._is_known(put.task):
+            return [Send(sender, Stored(put.n)), Announce("put again", {"task": put.task, "number": 0})]
+        task = Task(put.task, put.group if self.delivery.ordered else "")
+        if put.task in self._tasks:  # the same work twice, and nobody can tell
+            task.name = f"{put.task}{AGAIN}{put.n}"
+        self._tasks[task.name] = task
+        self._lines.put(task)
+        saved = self._save("task", task.name, task.group, 0)
+        return [*saved, Send(sender, Stored(put.n)), self._said("task stored", task), *self._deliver()]
+
+    def _is_known(self, name: str) -> bool:
+        """Whether this id was put a short time ago; remember it."""
+        window = self.delivery.dedup_window
+        if not window:
+            return False
+        while self._seen and (oldest := next(iter(self._seen))) and self._seen[oldest] + window <= self._now:
+            del self._seen[oldest]
+        if name in self._seen:
+            return True
+        self._seen[name] = self._now
+        return False
 
     def _deliver(self) -> list[Effect]:
         """Give tasks to those who ask, as long as there are both."""
         effects: list[Effect] = []
-        while self._asking and (self._again or self._fresh):
-            task = (self._again or self._fresh).popleft()
-            if task.receipt is not None or self._tasks.get(task.name) is not task:
-                continue  # done by a late ack while it waited
+        most = self.delivery.max_pending
+        while self._asking and (most is None or len(self._held) < most):
+            task = self._lines.next()
+            if task is None:
+                break
             worker = self._asking.popleft()
             self._receipts += 1
             task.receipt, task.received = self._receipts, task.received + 1
-            self._held[self._receipts] = _Held(task, worker)
-            detail = {"task": task.name, "worker": worker, "number": task.received}
+            held = self._held[self._receipts] = _Held(task, worker, self._now)
+            detail = {"task": _id(task), "worker": worker, "number": task.received}
             effects += [
-                Send(worker, Delivered(task.name, self._receipts, task.received)),
-                self._timer(self._receipts, task),
+                *self._save("task", task.name, task.group, task.received),
+                Send(worker, Delivered(_id(task), self._receipts, task.received)),
+                *self._wait(self._receipts, held),
                 Announce("task delivered", detail),
             ]
         return effects
+
+    def _wait(self, receipt: int, held: _Held) -> list[Effect]:
+        """Let the deadline of a delivery begin."""
+        lasting = self.delivery.deadline(held.task.received)
+        held.until = self._now + lasting
+        return [] if self.delivery.checked_every else [SetTimer(str(receipt), lasting, lasting)]
 
     def _expire(self, receipt: int, kind: str = "task expired", delay: float = 0.0) -> list[Effect]:
         """A delivery ends without an ack: the task waits again, after a delay, or becomes a dead letter."""
@@ -143,37 +291,47 @@ class Broker:
         most = self.delivery.max_receives
         if most is not None and task.received >= most:
             task.dead = True
-            del self._tasks[task.name]
-            return [said, self._said("dead letter", task)]
+            return [said, *self._end(task), self._said("dead letter", task)]
         if delay > 0:
             return [said, SetTimer(DELAYED + task.name, delay, delay)]
-        self._again.append(task)
+        self._lines.put_again(task)
         return [said]
+
+    def _end(self, task: Task) -> list[Effect]:
+        """A task is over."""
+        del self._tasks[task.name]
+        self._lines.end(task)
+        return self._save("over", task.name)
+
+    # Acks.
 
     def _acked(self, sender: str, receipt: int) -> list[Effect]:
         held = self._held.pop(receipt, None)
         if held is not None:
-            del self._tasks[held.task.name]
-            done = Announce("task acked", {"task": held.task.name, "late": held.missed})
-            return [Send(sender, Settled(receipt, True)), CancelTimer(str(receipt)), done]
+            done = Announce("task acked", {"task": _id(held.task), "late": held.missed})
+            ended = self._end(held.task)
+            return [*ended, Send(sender, Settled(receipt, True)), CancelTimer(str(receipt)), done, *self._deliver()]
         task = self._of_receipt.pop(receipt, None)
-        return [Send(sender, Settled(receipt, False))] if task is None else self._acked_late(sender, receipt, task)
+        if task is None:
+            return [Send(sender, Settled(receipt, False))]
+        return [*self._acked_late(sender, receipt, task), *self._deliver()]
 
-    def _acked_late(self, sender: str, receipt: int, task: _Task) -> list[Effect]:
+    def _acked_late(self, sender: str, receipt: int, task: Task) -> list[Effect]:
         """An ack of a delivery whose deadline has passed."""
-        undone, policy = self._tasks.get(task.name) is task, self.delivery.late_ack
-        free = undone and task.receipt is None
-        if task.dead or not (policy == "accepted" or (policy == "unless_taken" and free)):
+        policy = self.delivery.late_ack
+        free = not task.over and task.receipt is None
+        taken = not task.over and task.receipt is not None and self._held[task.receipt].prepared
+        if task.dead or taken or not (policy == "accepted" or (policy == "unless_taken" and free)):
             return [Send(sender, Settled(receipt, False)), self._said("ack refused", task)]
-        effects: list[Effect] = [Send(sender, Settled(receipt, True))]
-        if not undone:
-            return effects  # another was faster; nobody is told
-        del self._tasks[task.name]
+        settled = Send(sender, Settled(receipt, True))
+        if task.over:
+            return [settled]  # another was faster; nobody is told
+        effects = [*self._end(task), settled]
         if task.receipt is not None:  # whoever has it now works in vain, and cannot tell from its ack either
             del self._held[task.receipt]
             self._of_receipt[task.receipt] = task
             effects.append(CancelTimer(str(task.receipt)))
-        return [*effects, Announce("task acked", {"task": task.name, "late": True})]
+        return [*effects, Announce("task acked", {"task": _id(task), "late": True})]
 
     def _refused(self, sender: str, nack: Nack) -> list[Effect]:
         held = self._held.get(nack.receipt)
@@ -182,9 +340,62 @@ class Broker:
         effects: list[Effect] = [Send(sender, Settled(nack.receipt, True)), CancelTimer(str(nack.receipt))]
         return [*effects, *self._expire(nack.receipt, "task refused", nack.delay), *self._deliver()]
 
-    def _timer(self, receipt: int, task: _Task) -> Effect:
-        lasting = self.delivery.deadline(task.received)
-        return SetTimer(str(receipt), lasting, lasting)
+    # Transactions.
 
-    def _said(self, kind: str, task: _Task) -> Announce:
-        return Announce(kind, {"task": task.name, "number": task.received})
+    def _committed(self, sender: str, receipt: int) -> list[Effect]:
+        """The effect and the ack are one write here: there is an effect if the ack counts, and never without."""
+        task = self._held[receipt].task if receipt in self._held else self._of_receipt.get(receipt)
+        before = task is None or task.over
+        acked = self._acked(sender, receipt)
+        ok = task is not None and not before and task.over
+        answers = [Send(sender, Committed(receipt, ok)) if _is_answer(effect) else effect for effect in acked]
+        if task is None or not ok:
+            return answers
+        return [Announce("effect", {"task": _id(task), "by": sender, "number": task.received}), *answers]
+
+    def _prepared(self, sender: str, receipt: int) -> list[Effect]:
+        held = self._held.get(receipt)
+        if held is None:
+            return [Send(sender, Vote(receipt, False))]
+        held.prepared = True
+        return [
+            *self._save("prepared", receipt, held.task.name, held.worker),
+            Send(sender, Vote(receipt, True)),
+            CancelTimer(str(receipt)),
+            SetTimer(f"{IN_DOUBT}{receipt}", self.ask, self.ask),
+        ]
+
+    def _inquire(self, receipt: int) -> list[Effect]:
+        held = self._held.get(receipt)
+        if held is None or not held.prepared:
+            return []
+        return [Send(held.worker, Inquire(receipt)), SetTimer(f"{IN_DOUBT}{receipt}", self.ask, self.ask)]
+
+    def _decided(self, sender: str, decide: Decide) -> list[Effect]:
+        receipt = decide.receipt
+        held = self._held.get(receipt)
+        done: list[Effect] = [Send(sender, Decided(receipt))]
+        if held is None or not held.prepared:
+            return done
+        held.prepared = False
+        over = [*self._save("undecided no more", receipt), CancelTimer(f"{IN_DOUBT}{receipt}")]
+        if not decide.commit:
+            return [*over, *self._expire(receipt), *done, *self._deliver()]
+        return [*over, *self._acked(sender, receipt), *done]
+
+    # Words.
+
+    def _save(self, *record: Any) -> list[Effect]:
+        return [Save(record)] if self.delivery.durable else []
+
+    def _said(self, kind: str, task: Task) -> Announce:
+        return Announce(kind, {"task": _id(task), "number": task.received})
+
+
+def _is_answer(effect: Effect) -> bool:
+    return isinstance(effect, Send) and isinstance(effect.message, Settled)
+
+
+def _id(task: Task) -> str:
+    """What producers and workers call it."""
+    return task.name.partition(AGAIN)[0]

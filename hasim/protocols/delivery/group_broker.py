@@ -68,8 +68,8 @@ class GroupBroker:
 
     It hears Received of the messages of producers and members, Unlinked(worker), which ends nothing but a fetch that
     waits, and its timers. It announces "task stored", "task delivered", "task acked" once a task, "ack refused" for
-    each task of a commit that does not count, and "rebalance begun" (`generation`: the one that ends; `why`) and
-    "rebalance ended" (the one that begins), with the `members` by id.
+    each task of a commit that does not count, "put again" (dropped), and "rebalance begun" (`generation`: the one that
+    ends; `why`) and "rebalance ended" (the one that begins), with the `members` by id.
     """
 
     def __init__(self, settings: ConsumerGroup) -> None:
@@ -77,6 +77,7 @@ class GroupBroker:
         self.settings = settings
         self._logs: list[list[_Entry]] = [[] for _ in range(settings.partitions)]
         self._committed = [0] * settings.partitions
+        self._known: set[str] = set()
         self._puts = 0
         self._members: dict[str, _Member] = {}
         self._not_joined: dict[str, None] = {}  # members that the rebalance waits for
@@ -85,6 +86,14 @@ class GroupBroker:
         self._ids = 0
         self._parked: dict[str, Fetch] = {}  # fetches that wait, by worker
         self._readers: list[dict[str, None]] = [{} for _ in range(settings.partitions)]  # whose they are, by partition
+
+    def successor(self) -> GroupBroker:
+        """The broker that takes over: it has the logs and the offsets, which are replicated, and knows no member."""
+        other = GroupBroker(self.settings)
+        other._logs, other._committed, other._puts = self._logs, self._committed, self._puts
+        other._known = self._known
+        other._generation, other._ids = self._generation, self._ids
+        return other
 
     def step(self, event: Event, now: float) -> list[Effect]:
         """Take in an event and ask for effects, in order."""
@@ -119,6 +128,9 @@ class GroupBroker:
     # Tasks.
 
     def _put(self, sender: str, put: Put) -> list[Effect]:
+        if put.task in self._known:  # producers are idempotent by default since Kafka 3.0 (KIP-679)
+            return [Send(sender, Stored(put.n)), Announce("put again", {"task": put.task, "number": 0})]
+        self._known.add(put.task)
         partition = self._puts % len(self._logs)
         self._puts += 1
         self._logs[partition].append(_Entry(put.task))

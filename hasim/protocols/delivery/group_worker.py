@@ -36,7 +36,9 @@ from hasim.protocols.delivery.group_messages import (
     Span,
 )
 from hasim.protocols.delivery.group_settings import ConsumerGroup
-from hasim.protocols.delivery.worker import WORK
+from hasim.protocols.delivery.messages import Delivered
+from hasim.protocols.delivery.worker import RECONNECT, RECONNECT_S, WORK
+from hasim.protocols.effects.finish import Finish
 
 HEARTBEAT: Final = "heartbeat"
 POLL: Final = "poll interval"
@@ -63,12 +65,22 @@ class GroupWorker:
 
     The Java client does not send a commit that can only be refused; this one does, to have it refused by the broker.
 
+    Results are written as `finish` says, which does not ack; without one the end of the work is the effect.
+
     It hears Started, Received(broker, ...), Linked and Unlinked(broker), Stopping, and its timers. It announces "work
-    begun" and "effect", with the task, and the number of its delivery.
+    begun", "effect" without a `finish` and "work ended" with one, with the task, and the number of its delivery.
     """
 
-    def __init__(self, broker: str, settings: ConsumerGroup, lasting: Callable[[str, int], float]) -> None:
+    def __init__(
+        self,
+        broker: str,
+        settings: ConsumerGroup,
+        lasting: Callable[[str, int], float],
+        finish: Finish | None = None,
+    ) -> None:
         """A worker that has not been started."""
+        self.finish = finish
+        self._finishing = False
         self.broker = broker
         self.settings = settings
         self._lasting = lasting
@@ -86,23 +98,27 @@ class GroupWorker:
     def step(self, event: Event, now: float) -> list[Effect]:
         """Take in an event and ask for effects, in order."""
         if isinstance(event, Received):
-            return self._received(event.message)
+            return self._received(event.sender, event.message)
         if isinstance(event, Fired):
-            return self._fired(event.timer)
+            return self._fired(event.timer, now)
         if isinstance(event, Started):
             return self._poll()
         if isinstance(event, Unlinked) and event.peer == self.broker:
             self._cut = True
-        elif isinstance(event, Linked) and event.peer == self.broker and self._cut:
+            return [SetTimer(RECONNECT, RECONNECT_S, RECONNECT_S)]
+        if isinstance(event, Linked) and event.peer == self.broker and self._cut:
             self._cut = False
             return self._again()
         elif isinstance(event, Stopping):
             left = [] if self._out else [Send(self.broker, Leave(self._member))]
-            timers = [CancelTimer(timer) for timer in (WORK, HEARTBEAT, POLL, REQUEST)]
+            timers = [CancelTimer(timer) for timer in (WORK, HEARTBEAT, POLL, REQUEST, RECONNECT)]
             return [*left, *timers, Exit("asked to stop")]
         return []
 
-    def _received(self, message: object) -> list[Effect]:
+    def _received(self, sender: str, message: object) -> list[Effect]:
+        if self._finishing and self.finish is not None and sender != self.broker:
+            effects, through = self.finish.hear(sender, message)
+            return [*effects, *self._finish()] if through else effects
         if isinstance(message, Beaten):
             return self._beaten(message)
         request = self._request
@@ -117,9 +133,13 @@ class GroupWorker:
             return self._fetched(message) if isinstance(message, Fetched) else []
         return self._committed(message) if isinstance(message, Committed) else []
 
-    def _fired(self, timer: str) -> list[Effect]:
+    def _fired(self, timer: str, now: float) -> list[Effect]:
         if timer == WORK:
-            return self._finish()
+            self._finishing = self.finish is not None
+            return self._finish() if self.finish is None else self.finish.result(now)
+        if timer == RECONNECT:
+            self._cut = False
+            return self._again()
         if timer == HEARTBEAT:
             beat = Send(self.broker, Beat(self._member, self._generation))
             return [beat, SetTimer(HEARTBEAT, self.settings.heartbeat, self.settings.heartbeat)]
@@ -177,11 +197,14 @@ class GroupWorker:
     def _begin(self) -> list[Effect]:
         record = self._batch[0]
         lasting = self._lasting(record.task, record.number)
-        return [SetTimer(WORK, lasting, lasting), self._said("work begun", record)]
+        task = Delivered(record.task, record.offset + 1, record.number)
+        first = [] if self.finish is None else self.finish.attempt(task)
+        return [*first, SetTimer(WORK, lasting, lasting), self._said("work begun", record)]
 
     def _finish(self) -> list[Effect]:
         record = self._batch.popleft()
-        said = self._said("effect", record)
+        self._finishing = False
+        said = self._said("effect" if self.finish is None else "work ended", record)
         done = self._done.get(record.partition)
         begin = record.offset if done is None else done.begin
         self._done[record.partition] = Span(record.partition, begin, record.offset + 1)

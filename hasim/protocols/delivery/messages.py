@@ -6,16 +6,21 @@ from typing import NamedTuple
 
 
 class Put(NamedTuple):
-    """Keep this task, and deliver it."""
+    """Keep this task, and deliver it; the id of a task is its name."""
 
     n: int
     task: str
+    group: str = ""
 
 
 class Stored(NamedTuple):
     """The task of Put `n` is kept."""
 
     n: int
+
+
+class Hello(NamedTuple):
+    """A new process, on a new connection: what its predecessor asked for is void."""
 
 
 class Take(NamedTuple):
@@ -54,3 +59,53 @@ class Settled(NamedTuple):
 
     receipt: int
     ok: bool
+
+
+class Closed(NamedTuple):
+    """Your channel is closed: everything that you have is delivered again."""
+
+
+class Commit(NamedTuple):
+    """The effect of this delivery, and its ack: both together or neither."""
+
+    receipt: int
+
+
+class Committed(NamedTuple):
+    """The answer to Commit: whether both happened."""
+
+    receipt: int
+    ok: bool
+
+
+class Prepare(NamedTuple):
+    """Can you commit your half of this delivery? Whoever says yes waits for the decision, come what may."""
+
+    receipt: int
+    task: str
+
+
+class Vote(NamedTuple):
+    """The answer to Prepare."""
+
+    receipt: int
+    yes: bool
+
+
+class Decide(NamedTuple):
+    """The decision of the coordinator, who wants to know that it has come."""
+
+    receipt: int
+    commit: bool
+
+
+class Decided(NamedTuple):
+    """The decision has come, and is carried out."""
+
+    receipt: int
+
+
+class Inquire(NamedTuple):
+    """What was decided? Asked by whoever has voted yes, and heard nothing."""
+
+    receipt: int

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hasim.declared import Declared
 from hasim.units import Count, Seconds, Share
@@ -27,8 +27,12 @@ class Delivery(Declared):
     A broker that sees the connection of a worker break delivers its tasks again at once (`frees_lost`: beanstalkd,
     RabbitMQ); one that does not waits for the deadline (JetStream, SQS). Tasks that are delivered again come before new
     ones in both that were measured, beanstalkd 1.12 and NATS JetStream.
+
+    RabbitMQ looks at deadlines only now and then (`checked_every`), and one that has passed costs the worker its
+    channel (`closes_channel`): all that it has is delivered again, and nothing of it can be acked any more.
     """
 
+    kind: Literal["deadline"] = "deadline"
     ack_deadline: Seconds = Field(gt=0, description="From a delivery to the next, if no ack comes.")
     late_ack: LateAck = Field(default="accepted", description="What an ack is worth that comes after the deadline.")
     max_receives: Count | None = Field(
@@ -40,11 +44,39 @@ class Delivery(Declared):
     frees_lost: bool = Field(
         default=False, strict=True, description="A broken connection frees the tasks of its worker at once."
     )
+    ordered: bool = Field(
+        default=False,
+        strict=True,
+        description="Tasks of a group are delivered in order, each when the one before is done or dead (SQS FIFO).",
+    )
+    max_pending: Count | None = Field(
+        default=None, ge=1, description="Most tasks without an ack, of all workers together (JetStream: 1000)."
+    )
+    dedup_window: Seconds = Field(
+        default=0.0, description="A task that is put again under the same id within this is dropped; 0s: never."
+    )
+    checked_every: Seconds = Field(
+        default=0.0, description="So often the broker looks whether deadlines have passed; 0s: it knows at once."
+    )
+    closes_channel: bool = Field(
+        default=False,
+        strict=True,
+        description="A deadline that passes closes the channel of the worker: all its tasks are delivered again.",
+    )
+    durable: bool = Field(
+        default=True, strict=True, description="Tasks outlast the process of the broker; false: they are in memory."
+    )
     missed: Share = Field(
         default=0.0,
         description="Chance that a deadline is not noticed: the task stays until its worker asks again or is gone "
         "(beanstalkd 1.12 misses some, depending on scheduling).",
     )
+
+    @model_validator(mode="after")
+    def _of_one_piece(self) -> Self:
+        if self.closes_channel and self.late_ack != "rejected":
+            raise ValueError(f"got late_ack {self.late_ack!r}; a channel that is closed acks nothing: say `rejected`")
+        return self
 
     def deadline(self, number: int) -> float:
         """The ack deadline of the `number`-th delivery of a task, in seconds."""

@@ -1,16 +1,34 @@
-"""A worker: it takes tasks, works on one after another, and says so when one is done."""
+"""A worker: it takes tasks, works on one after another, writes the results, and says so when one is done."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from hasim.machine import Announce, CancelTimer, Effect, Event, Exit, Fired, Received, Send, SetTimer, Started, Stopping
-from hasim.protocols.delivery.messages import Ack, Delivered, Take, Touch
+from hasim.machine import (
+    Announce,
+    CancelTimer,
+    Effect,
+    Event,
+    Exit,
+    Fired,
+    Received,
+    Send,
+    SetTimer,
+    Started,
+    Stopping,
+    Unlinked,
+)
+from hasim.protocols.delivery.messages import Ack, Closed, Delivered, Hello, Nack, Take, Touch
+from hasim.protocols.effects.finish import Finish, Went
 
 WORK: Final = "work"
 TOUCH: Final = "touch"
+RECONNECT: Final = "reconnect"
+
+RECONNECT_S: Final = 1.0
+"""Seconds until a worker connects again whose broker was gone; our assumption."""
 
 
 class Worker:
@@ -19,11 +37,15 @@ class Worker:
     It has up to `prefetch` tasks at a time, the first of which it works on; the deadlines of all run meanwhile. With
     `renew` it touches every task that it has, so often, in seconds: then only a worker that is dead or asleep for
     longer than the deadline loses a task. `lasting(task, number)` says how long the `number`-th delivery of a task
-    takes. Whatever the broker thinks of an ack, the effect is done: that is what at-least-once means. One that acks
-    before it works (`ack_first`) does nothing twice, and what it has when it crashes is lost: at most once.
+    takes. Without a `finish` the work itself is the effect, done the moment it ends, whatever the broker thinks of the
+    ack: that is what at-least-once means. With one, the result is written as it says, and it sees to the ack. A worker
+    that acks before it works (`ack_first`) does nothing twice, and what it has when it crashes is lost: at most once.
 
-    It hears Started, Received(broker, Delivered or Settled), Stopping, and its timers. It announces "work begun" and
-    "effect", with the task, and the number of its delivery.
+    When the broker is gone, or has closed the channel, it goes on with its work, forgets what it has not begun, and
+    asks for new tasks. Asked to stop, it ends what it is at, and gives back what it has not begun.
+
+    It hears Started, Received, Unlinked(broker), Stopping, and its timers. It announces "work begun", "effect" without
+    a `finish`, and "work ended" with one, with the task and the number of its delivery.
     """
 
     def __init__(
@@ -33,40 +55,118 @@ class Worker:
         prefetch: int = 1,
         renew: float | None = None,
         ack_first: bool = False,
+        finish: Finish | None = None,
     ) -> None:
         """A worker that has not been started."""
         self.broker = broker
         self.prefetch = prefetch
-        self.renew = renew
+        self.renew = None if ack_first else renew
         self.ack_first = ack_first
+        self.finish = finish
         self._lasting = lasting
         self._has: deque[Delivered] = deque()
+        self._finishing = False
+        self._stopping = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has no task."""
+        return not self._has
 
     def step(self, event: Event, now: float) -> list[Effect]:
         """Take in an event and ask for effects, in order."""
-        if isinstance(event, Started):
-            touching = [] if self.renew is None else [SetTimer(TOUCH, self.renew, self.renew)]
-            return [*touching, *(Send(self.broker, Take()) for _ in range(self.prefetch))]
         if isinstance(event, Received):
-            if isinstance(event.message, Delivered):
-                self._has.append(event.message)
-                return self._begin() if len(self._has) == 1 else []
-        elif isinstance(event, Fired):
-            return self._done() if event.timer == WORK else self._touch()
-        elif isinstance(event, Stopping):
-            return [CancelTimer(WORK), CancelTimer(TOUCH), Exit("asked to stop")]
+            return self._received(event.sender, event.message)
+        if isinstance(event, Fired):
+            return self._fired(event.timer, now)
+        if isinstance(event, Started):
+            return self._started(event.saved)
+        if isinstance(event, Unlinked) and event.peer == self.broker:
+            went = self.finish.lost() if self._finishing and self.finish is not None else ([], False)
+            reconnect = [] if self._stopping else [SetTimer(RECONNECT, RECONNECT_S, RECONNECT_S)]
+            return [*self._forget(), *self._went(went, asks=False), *reconnect]
+        if isinstance(event, Stopping):
+            self._stopping = True
+            waiting = [Send(self.broker, Nack(self._has.pop().receipt)) for _ in range(len(self._has) - 1)]
+            return [*waiting, CancelTimer(RECONNECT), *self._leave()]
         return []
+
+    def _leave(self) -> list[Effect]:
+        """Who was asked to stop goes when it has nothing left to do."""
+        return [] if self._has else [CancelTimer(TOUCH), Exit("asked to stop")]
+
+    def _started(self, saved: Any) -> list[Effect]:
+        first = [] if self.finish is None else self.finish.start(saved)
+        return [*first, *self._ask()]
+
+    def _ask(self) -> list[Effect]:
+        """Ask for as many tasks as there is room for, on a connection that nobody has asked on."""
+        if self._stopping:
+            return []
+        return [Send(self.broker, Hello()), *(Send(self.broker, Take()) for _ in range(self.prefetch - len(self._has)))]
+
+    def _received(self, sender: str, message: object) -> list[Effect]:
+        if isinstance(message, Delivered) and self._stopping:
+            return [Send(self.broker, Nack(message.receipt))]
+        if isinstance(message, Delivered):
+            self._has.append(message)
+            if len(self._has) > 1:
+                return []
+            touching = [] if self.renew is None else [SetTimer(TOUCH, self.renew, self.renew)]
+            return [*touching, *self._begin()]
+        if isinstance(message, Closed):
+            return [*self._forget(), *self._ask()]
+        return [] if self.finish is None else self._went(self.finish.hear(sender, message))
+
+    def _fired(self, timer: str, now: float) -> list[Effect]:
+        if timer == WORK:
+            return self._worked(now)
+        if timer == TOUCH:
+            return self._touch()
+        if timer == RECONNECT:
+            return self._ask()
+        return [] if self.finish is None else self._went(self.finish.fired())
+
+    def _forget(self) -> list[Effect]:
+        """What it has not begun will be delivered again."""
+        while len(self._has) > 1:
+            self._has.pop()
+        return []
+
+    # One task after another.
 
     def _begin(self) -> list[Effect]:
         task = self._has[0]
         lasting = self._lasting(task.task, task.number)
         ack = [Send(self.broker, Ack(task.receipt))] if self.ack_first else []
-        return [*ack, SetTimer(WORK, lasting, lasting), self._said("work begun", task)]
+        first = [] if self.finish is None else self.finish.attempt(task)
+        return [*ack, *first, SetTimer(WORK, lasting, lasting), self._said("work begun", task)]
 
-    def _done(self) -> list[Effect]:
-        task = self._has.popleft()
+    def _worked(self, now: float) -> list[Effect]:
+        """The work is done."""
+        if self.finish is not None:
+            self._finishing = True
+            return self.finish.result(now)
+        task = self._has[0]
         ack = [] if self.ack_first else [Send(self.broker, Ack(task.receipt))]
-        return [self._said("effect", task), *ack, Send(self.broker, Take()), *(self._begin() if self._has else [])]
+        return [self._said("effect", task), *ack, *self._next()]
+
+    def _went(self, went: Went, asks: bool = True) -> list[Effect]:
+        effects, through = went
+        if not (through and self._finishing):
+            return effects
+        self._finishing = False
+        return [*effects, self._said("work ended", self._has[0]), *self._next(asks)]
+
+    def _next(self, asks: bool = True) -> list[Effect]:
+        """Go on with the next task, and ask for another."""
+        self._has.popleft()
+        if self._stopping:
+            return self._leave()
+        more: list[Effect] = [Send(self.broker, Take())] if asks else []
+        if self._has:
+            return [*more, *self._begin()]
+        return [*more, CancelTimer(TOUCH)] if self.renew is not None else more
 
     def _touch(self) -> list[Effect]:
         assert self.renew is not None

@@ -14,8 +14,8 @@ import numpy as np
 
 from hasim.checks.leadership import ENDS
 from hasim.engines.des.draws import durations
-from hasim.engines.des.leases.connection import Connection
 from hasim.engines.des.world import LeapingEnvironment, Node, World
+from hasim.engines.des.world.connection import Connection
 from hasim.machine import Machine
 from hasim.model.laws import Fixed, Law
 from hasim.protocols.lease.office import Office

@@ -63,6 +63,10 @@ class LeaseRole(PlayedRole):
     def calm(self) -> LeaseWorld:
         return self.leases
 
+    @property
+    def stand_ins(self) -> tuple[Node, ...]:
+        return () if self.leases.store is None else (self.leases.store,)
+
     def prepare(self) -> None:
         self.leases.start()
 

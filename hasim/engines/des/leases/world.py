@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from hasim.engines.des.draws import durations
-from hasim.engines.des.leases.connection import Connection
-from hasim.engines.des.reach import Contact
+from hasim.engines.des.reach import Contact, let_meet
 from hasim.engines.des.world import Clock, LeapingEnvironment, Node, Rhythm, World
 from hasim.engines.des.world.alarm import Alarm
+from hasim.engines.des.world.connection import Connection
 from hasim.machine import Machine
 from hasim.model.laws import Law
 from hasim.model.leasing import one_way
@@ -208,19 +208,8 @@ class LeaseWorld:
 
     def set_contact(self, contact: Contact) -> None:
         """From now on requests to the store meet this."""
-        store = self.store
-        if store is None:
-            return
-        if contact != "silent":
-            store.resume(self)
-        if contact == "refused":
-            if store.process is not None:
-                store.crash()
-            return
-        if store.process is None:
-            store.start()
-        if contact == "silent":
-            store.pause(self)
+        if self.store is not None:
+            let_meet(self.store, contact, by=self)
 
     # Facts.
 

@@ -82,8 +82,9 @@ class World:
         fsync: Law | None = None,
         zone: str | None = None,
         timers_wait_for_disk: bool = True,
+        linked: bool = True,
     ) -> Node:
-        """Add a node, which is not started yet; it is linked with all that are there.
+        """Add a node, which is not started yet; it is `linked` with all that are there, or with nobody.
 
         `build` makes the machine of each life. `fsync` is how long a sync of its disk takes; without it, no time.
         """
@@ -103,7 +104,7 @@ class World:
             all_leapt=self._all_leapt,
             timers_wait_for_disk=timers_wait_for_disk,
         )
-        self.network.join(node, list(self.nodes.values()))
+        self.network.join(node, list(self.nodes.values()) if linked else [])
         self.nodes[name] = node
         return node
 

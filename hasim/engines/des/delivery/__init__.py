@@ -1,0 +1,1 @@
+"""Queues in the SimPy world: a broker, workers on nodes, the resource that has their results, and a producer."""

@@ -1,0 +1,90 @@
+"""What becomes of the tasks of the queues of a cluster, in closed form."""
+
+from __future__ import annotations
+
+from hasim.engines.exact.delivery import TaskMeans, beyond, task_figures
+from hasim.errors import CannotModel
+from hasim.model.cluster import Cluster
+from hasim.model.parts import Queue
+from hasim.model.tasks import alone, tasks_per_second
+from hasim.model.work import Work
+from hasim.protocols.delivery import Delivery
+from hasim.protocols.effects import Fenced, Keyed, Transactional, TwoPhase
+from hasim.results import Estimate
+from hasim.results.tasks import TaskFigures
+from hasim.units import duration_text, human
+
+SELDOM = 1e-9
+"""A chance below which two ends of one task are not as far apart as a window."""
+
+
+def solve_tasks(cluster: Cluster) -> tuple[dict[str, TaskFigures], list[str]]:
+    """The figures of each queue whose tasks are followed, and what a reader should know of them.
+
+    A queue of which there is no closed form is left out, and said so.
+    """
+    found: dict[str, TaskFigures] = {}
+    notes: list[str] = []
+    for name, part in cluster.parts.items():
+        if not isinstance(part, Queue) or part.work is None:
+            continue
+        try:
+            found[name] = figures = _figures(cluster, name, part)
+        except CannotModel as refusal:
+            notes.append(f"{name}: no exact figures of its tasks: {refusal.what}: {refusal.why}; {refusal.instead}")
+            continue
+        notes.append(f"{name}: its tasks find a worker that is free, and a resource that takes no time")
+        if figures.busy is not None and figures.busy.value >= 1:
+            notes.append(f"{name}: it has too few workers for what it executes: its line grows without end")
+    return found, notes
+
+
+def _figures(cluster: Cluster, name: str, queue: Queue) -> TaskFigures:
+    delivery, work, renew, once = alone(queue, "solve")
+    if once:
+        means = task_figures(Delivery(ack_deadline=beyond(work), max_receives=1), work)
+    else:
+        means = task_figures(delivery, work, renew)
+    rate = tasks_per_second(name, dict(cluster.parts), dict(cluster.loads))
+    busy = min(rate * means.worker_time / queue.workers, 1.0)
+    return TaskFigures(
+        executions=Estimate.exact(means.executions),
+        duplicates=Estimate.exact(0.0 if once else _duplicates(queue, delivery, means)),
+        lost=Estimate.exact(means.lost, "share"),
+        dead_letters=Estimate.exact(0.0 if once else means.dead_letters, "share"),
+        done_after_s=Estimate.exact(means.done_after, "seconds"),
+        worker_s=Estimate.exact(means.worker_time, "seconds"),
+        busy=Estimate.exact(busy, "share") if rate else None,
+    )
+
+
+def _apart(delivery: Delivery, work: Work, means: TaskMeans, window: float) -> float:
+    """A bound of the chance that two attempts at one task end further apart than a window.
+
+    Then one of them takes half of it, or the last begins half of it after the first: so many come to nothing in time.
+    """
+    late = means.executions * float(work.takes.survival(window / 2.0))
+    before = int(window / 2.0 / delivery.ack_deadline)
+    if delivery.max_receives is not None and delivery.max_receives <= before:
+        return late
+    if work.same:  # what the attempts at one task have in common may be that they never end in time
+        return 1.0
+    once = Delivery(ack_deadline=duration_text(delivery.ack_deadline), late_ack="rejected", max_receives=1)
+    return late + float(task_figures(once, work).dead_letters) ** before
+
+
+def _duplicates(queue: Queue, delivery: Delivery, means: TaskMeans) -> float:
+    """Effects beyond the first that are left, with the effect as it is declared."""
+    effect, work = queue.effect, queue.work
+    assert work is not None
+    if isinstance(effect, Transactional | TwoPhase | Fenced):
+        return 0.0
+    if isinstance(effect, Keyed):
+        if effect.order != "together":
+            why = "how often a crash falls between two writes depends on how long they take"
+            raise CannotModel(f"a key with {effect.order}", why, "use ha.simulate", "solve")
+        if _apart(delivery, work, means, effect.window) > SELDOM:
+            why = f"attempts may end further apart than its window, {human(effect.window)}"
+            raise CannotModel("a key that is forgotten", why, "use ha.estimate", "solve")
+        return 0.0
+    return means.duplicates

@@ -1,0 +1,55 @@
+"""A queue as it is to one task alone, where a worker is always free."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hasim.errors import CannotModel
+from hasim.model.demand import Load
+from hasim.model.demand.route import goes_to_queue, route_of
+from hasim.model.parts import Part, Queue
+from hasim.model.work import Work
+from hasim.protocols.delivery import ConsumerGroup, Delivery
+from hasim.protocols.effects import Fenced
+
+DAY_S = 86400.0
+
+
+class Alone(NamedTuple):
+    """How a task fares by itself; with acks before the work it has one delivery, whatever comes of it."""
+
+    delivery: Delivery
+    work: Work
+    renew: float | None
+    at_most_once: bool
+
+
+def alone(queue: Queue, engine: str) -> Alone:
+    """Return how one task fares; CannotModel where that depends on other tasks, or on what only `simulate` plays."""
+    delivery, work = queue.delivery, queue.work
+    assert delivery is not None and work is not None
+    if isinstance(delivery, ConsumerGroup):
+        why = "tasks wait for those before them in their partition"
+        raise CannotModel("a consumer group", why, "use ha.simulate", engine)
+    for given, what, why in (
+        (delivery.checked_every, "deadlines that are looked at now and then", "when that is depends on the hour"),
+        (delivery.closes_channel, "channels that are closed", "other tasks of the worker go with them"),
+        (delivery.ordered, "tasks in order", "they wait for those before them"),
+        (delivery.missed, "deadlines that are missed", "the task then waits for what its worker does next"),
+        (queue.prefetch > 1, f"a prefetch of {queue.prefetch}", "tasks wait for one another in a worker's buffer"),
+    ):
+        if given:
+            raise CannotModel(what, why, "use ha.simulate", engine)
+    if isinstance(queue.effect, Fenced):  # the next attempt shows its token the moment the deadline has passed
+        delivery = delivery.model_copy(update={"late_ack": "rejected"})
+    return Alone(delivery, work, queue.renew, queue.acks == "before")
+
+
+def tasks_per_second(queue: str, parts: dict[str, Part], loads: dict[str, Load]) -> float:
+    """The mean rate of the tasks that the loads of a model send to a queue on their first day."""
+    found = 0.0
+    for load in loads.values():
+        mine = goes_to_queue(load, parts) and route_of(load, parts).pool == queue
+        if mine and load.rate is not None:
+            found += load.rate.mean_rate(load.begins, load.until(load.begins + DAY_S))
+    return found

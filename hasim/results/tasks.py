@@ -1,0 +1,234 @@
+"""What became of the tasks of a queue: figures that all engines give, and the log of one history."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hasim.results.estimate import Estimate
+from hasim.results.intervals import proportion_estimate, quantile_estimate, t_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BATCHES = 20
+"""Tasks that follow one another share their waits: means of so many batches of them are nearly independent."""
+
+
+@dataclass(frozen=True)
+class TaskFigures:
+    """What becomes of a task, each figure with its interval; None: this engine does not know, or there is none.
+
+    All are means over tasks, unless they say otherwise. `executions` counts attempts that begin, `duplicates` effects
+    beyond the first. Of all tasks, the share `lost` never has an effect, `duplicated` has more than one, and
+    `dead_letters` are set aside. `done_after_s` is from the first delivery to the first ack that counts, of tasks that
+    have one (with acks before the work: to the effect); `latency_s` from the arrival of a task to its first effect, and
+    `latency_p99_s` its 99 % quantile. `worker_s` is the time of workers a task, and `busy` their share of the time at
+    work. `wait_s` is from the arrival to the first delivery.
+    """
+
+    executions: Estimate | None = None
+    duplicates: Estimate | None = None
+    lost: Estimate | None = None
+    duplicated: Estimate | None = None
+    dead_letters: Estimate | None = None
+    done_after_s: Estimate | None = None
+    wait_s: Estimate | None = None
+    latency_s: Estimate | None = None
+    latency_p99_s: Estimate | None = None
+    worker_s: Estimate | None = None
+    busy: Estimate | None = None
+
+    def quantities(self) -> Iterator[tuple[str, Estimate]]:
+        """The figures that are known, by name."""
+        for each in fields(self):
+            estimate = getattr(self, each.name)
+            if estimate is not None:
+                yield each.name, estimate
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {name: estimate.to_json() for name, estimate in self.quantities()}
+
+    def __str__(self) -> str:
+        return "; ".join(f"{_words(name)} {estimate}" for name, estimate in self.quantities())
+
+
+def _words(name: str) -> str:
+    return name.removesuffix("_s").replace("_", " ")
+
+
+@dataclass(frozen=True, eq=False)
+class TaskLog:
+    """Each task of a queue once, in order of arrival; all arrays have one entry a task, times in seconds of the run.
+
+    Times of what has not happened are NaN: `gone_s` is when a task was lost with the process that alone had it.
+    `executions` counts attempts that began, `effects` those that had one, `worked_s` the time of workers they took.
+    `counts` has how often other things happened: expired deadlines, refused acks, crashes at work and so on. `in_doubt`
+    has a row for each transaction that was prepared, [from, to). `keys_most` is the most keys that were stored at once.
+    With `acks_first` workers ack before they work.
+    """
+
+    queue: str
+    names: tuple[str, ...]
+    arrived_s: NDArray[np.float64]
+    stored_s: NDArray[np.float64]
+    delivered_s: NDArray[np.float64]
+    done_s: NDArray[np.float64]
+    dead_s: NDArray[np.float64]
+    gone_s: NDArray[np.float64]
+    effect_s: NDArray[np.float64]
+    executions: NDArray[np.int64]
+    effects: NDArray[np.int64]
+    worked_s: NDArray[np.float64]
+    start_s: float
+    end_s: float
+    workers: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+    in_doubt: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
+    keys_most: int = 0
+    key_bytes: int = 0
+    acks_first: bool = False
+
+    def __len__(self) -> int:
+        """How many tasks arrived."""
+        return len(self.names)
+
+    @property
+    def settled(self) -> NDArray[np.bool_]:
+        """Which tasks nothing more is expected of: acked, dead letters, or gone."""
+        return np.asarray(~np.isnan(self.done_s) | ~np.isnan(self.dead_s) | ~np.isnan(self.gone_s))
+
+    def between(self, start_s: float, end_s: float) -> TaskLog:
+        """The tasks that arrived in that time; what is not counted by task stays that of the whole run."""
+        first, last = np.searchsorted(self.arrived_s, [start_s, end_s])
+        rows = slice(int(first), int(last))
+        columns = {name: getattr(self, name)[rows] for name in (*_COLUMNS, "names")}
+        return replace(self, start_s=start_s, end_s=end_s, **columns)
+
+    def figures(self, level: float = 0.95) -> TaskFigures:
+        """Return what the tasks show that are settled; those still under way at the end are left out."""
+        settled = self.settled
+        many = int(settled.sum())
+        if not many:
+            return TaskFigures()
+        effects = self.effects[settled]
+        first = self.effect_s if self.acks_first else self.done_s
+        acked = ~np.isnan(first) & settled
+        had = ~np.isnan(self.effect_s) & settled
+        begun = ~np.isnan(self.delivered_s) & settled
+        latency = self.effect_s[had] - self.arrived_s[had]
+        worker = _mean(self.worked_s, level, "seconds")
+        assert worker is not None
+        of_all = len(self) / (self.workers * (self.end_s - self.start_s))
+        return TaskFigures(
+            executions=_mean(self.executions[settled], level),
+            duplicates=_mean(np.maximum(effects - 1, 0), level),
+            lost=proportion_estimate(int((effects == 0).sum()), many, level),
+            duplicated=proportion_estimate(int((effects > 1).sum()), many, level),
+            dead_letters=proportion_estimate(int((~np.isnan(self.dead_s[settled])).sum()), many, level),
+            done_after_s=_mean((first - self.delivered_s)[acked], level, "seconds"),
+            wait_s=_mean((self.delivered_s - self.arrived_s)[begun], level, "seconds"),
+            latency_s=_mean(latency, level, "seconds"),
+            latency_p99_s=quantile_estimate(np.sort(latency), 0.99, level) if latency.size > 1 else None,
+            worker_s=worker,
+            busy=worker.scaled(of_all, "share"),
+        )
+
+    @property
+    def throughput(self) -> float:
+        """First effects a second, over the whole time."""
+        return float((~np.isnan(self.effect_s)).sum() / (self.end_s - self.start_s))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a frame with a row a task."""
+        import pandas as pd
+
+        columns = {name: getattr(self, name) for name in _COLUMNS}
+        return pd.DataFrame({"task": self.names, **columns}).set_index("task")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for JSON: the figures, not each task."""
+        found: dict[str, Any] = {"tasks": len(self), "settled": int(self.settled.sum()), **self.figures().to_json()}
+        return {**found, "throughput": self.throughput, "counts": dict(self.counts)}
+
+    def __str__(self) -> str:
+        under_way = len(self) - int(self.settled.sum())
+        left = f", {under_way:,} still under way" if under_way else ""
+        return f"{len(self):,} tasks{left}: {self.figures()}"
+
+
+_COLUMNS = (
+    "arrived_s",
+    "stored_s",
+    "delivered_s",
+    "done_s",
+    "dead_s",
+    "gone_s",
+    "effect_s",
+    "executions",
+    "effects",
+    "worked_s",
+)
+
+
+def _mean(values: NDArray[Any], level: float, unit: Any = "") -> Estimate | None:
+    """The mean with an interval from the means of batches, which may depend on their neighbours a little."""
+    values = np.asarray(values, dtype=np.float64)
+    if values.size == 0:
+        return None
+    if values.size < 2:
+        return Estimate(float(values[0]), 0.0, float("inf"), level, "a single one", 1, unit=unit)
+    mean = float(values.mean())
+    batches = (
+        values if values.size < 2 * BATCHES else np.array([each.mean() for each in np.array_split(values, BATCHES)])
+    )
+    low, high = t_interval(batches, level)
+    error = float(batches.std(ddof=1) / np.sqrt(batches.size))
+    method = "t, one by one" if batches is values else f"t, {BATCHES} batches"
+    return Estimate(
+        mean, min(max(low, float(values.min())), mean), max(high, mean), level, method, values.size, error, unit
+    )
+
+
+def lines(queues: Mapping[str, TaskFigures | TaskLog]) -> list[str]:
+    """Return a line for each queue."""
+    return [f"{name}: {figures}" for name, figures in queues.items()]
+
+
+def table(queues: Mapping[str, TaskFigures | TaskLog]) -> str:
+    """Return a small table for a notebook: a row for each queue; nothing where there is none."""
+    if not queues:
+        return ""
+    known = {name: dict(_figures(each).quantities()) for name, each in queues.items()}
+    columns = list(dict.fromkeys(quantity for found in known.values() for quantity in found))
+    head = "".join(f"<th>{html.escape(_words(column))}</th>" for column in columns)
+    rows = "".join(
+        f"<tr><th>{html.escape(name)}</th>{''.join(_cell(found.get(column)) for column in columns)}</tr>"
+        for name, found in known.items()
+    )
+    return f"<table><thead><tr><th>tasks of</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _figures(each: TaskFigures | TaskLog) -> TaskFigures:
+    return each if isinstance(each, TaskFigures) else each.figures()
+
+
+def _cell(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "<td>–</td>"
+    value, bracket, interval = str(estimate).partition(" (")
+    small = f"<br><small>{html.escape(interval.removesuffix(')'))}</small>" if bracket else ""
+    return f"<td>{html.escape(value)}{small}</td>"
+
+
+def frame_rows(queues: Mapping[str, TaskFigures | TaskLog]) -> Iterable[tuple[str, str, Estimate]]:
+    """Every figure of every queue, for a frame."""
+    for name, each in queues.items():
+        for quantity, estimate in _figures(each).quantities():
+            yield name, quantity, estimate
