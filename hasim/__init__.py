@@ -12,8 +12,10 @@ Policies   RoundRobin WeightedRoundRobin Random LeastRequest LeastConnections Co
 Clients    Retry NoBackoff ConstantBackoff ExponentialBackoff EqualJitter FullJitter DecorrelatedJitter
            TokenBucket RetryRatio ConcurrentRetries CircuitBreaker CountBreaker AdaptiveThrottling Hedge
 Protocols  Raft Etcd Workload Lease TtlLease Duty
+Tasks      Delivery ConsumerGroup Work Producing Plain Keyed Fenced Transactional TwoPhase queue_systems compare_effects
 Kubernetes Kubernetes NodeLifecycle ClusterAutoscaler Healing Remedy
 Verbs      solve estimate simulate plot_downtime plot_blame timeline spacetime plot_requests plot_latency plot_leaders
+           plot_tasks
 Results    Solution Sample Run Estimate failed_share
 Units      s h
 Errors     ModelError CannotModel
@@ -91,12 +93,18 @@ if TYPE_CHECKING:
     from hasim.model.load import load, loads
     from hasim.model.parts import Balancer, Elected, Part, Pool, Queue, Quorum, Standby, Unit
     from hasim.model.presets import preset, presets
+    from hasim.model.producing import Producing
     from hasim.model.raft import Raft
     from hasim.model.scenario import Scenario
     from hasim.model.service import SLO, Service
     from hasim.model.serving import Collections, Serving, WarmUp
     from hasim.model.shelf import model_names as models
     from hasim.model.topology import Topology
+    from hasim.model.work import Work
+    from hasim.protocols.delivery.group_settings import ConsumerGroup
+    from hasim.protocols.delivery.settings import Delivery
+    from hasim.protocols.delivery.systems import queue_systems
+    from hasim.protocols.effects.settings import Fenced, Keyed, Plain, Transactional, TwoPhase
     from hasim.protocols.health import Check, CrashLoopBackOff, Monit, Probe, SystemdRestart
     from hasim.protocols.lease.settings import Duty, Lease, TtlLease
     from hasim.protocols.reconcile.cluster_autoscaler import ClusterAutoscaler
@@ -105,6 +113,7 @@ if TYPE_CHECKING:
     from hasim.protocols.vrrp import Vrrp
     from hasim.results import Estimate, Run, Sample, Solution
     from hasim.results.failed_share import failed_share
+    from hasim.studies import compare_effects
     from hasim.units import h, s
     from hasim.views import (
         plot_blame,
@@ -112,6 +121,7 @@ if TYPE_CHECKING:
         plot_latency,
         plot_leaders,
         plot_requests,
+        plot_tasks,
         spacetime,
         timeline,
     )
@@ -203,6 +213,13 @@ _HOMES = {
     "hasim.model.kubernetes": ["Kubernetes"],
     "hasim.protocols.reconcile.node_lifecycle": ["NodeLifecycle"],
     "hasim.protocols.reconcile.cluster_autoscaler": ["ClusterAutoscaler"],
+    "hasim.model.producing": ["Producing"],
+    "hasim.model.work": ["Work"],
+    "hasim.protocols.delivery.settings": ["Delivery"],
+    "hasim.protocols.delivery.group_settings": ["ConsumerGroup"],
+    "hasim.protocols.delivery.systems": ["queue_systems"],
+    "hasim.protocols.effects.settings": ["Fenced", "Keyed", "Plain", "Transactional", "TwoPhase"],
+    "hasim.studies": ["compare_effects"],
     "hasim.results": ["Estimate", "Run", "Sample", "Solution"],
     "hasim.results.failed_share": ["failed_share"],
     "hasim.units": ["h", "s"],
@@ -212,6 +229,7 @@ _HOMES = {
         "plot_latency",
         "plot_leaders",
         "plot_requests",
+        "plot_tasks",
         "spacetime",
         "timeline",
     ],
@@ -235,6 +253,7 @@ __all__ = [
     "ConcurrentRetries",
     "ConsistentHash",
     "ConstantBackoff",
+    "ConsumerGroup",
     "CountBreaker",
     "Crash",
     "CrashLoopBackOff",
@@ -242,6 +261,7 @@ __all__ = [
     "CutLink",
     "Daily",
     "DecorrelatedJitter",
+    "Delivery",
     "DiskFull",
     "DiskStall",
     "Dns",
@@ -258,12 +278,14 @@ __all__ = [
     "ExponentialBackoff",
     "Failover",
     "Failure",
+    "Fenced",
     "First",
     "Fixed",
     "FullJitter",
     "Gamma",
     "Healing",
     "Hedge",
+    "Keyed",
     "Kubernetes",
     "Lease",
     "LeastConnections",
@@ -284,10 +306,12 @@ __all__ = [
     "Part",
     "Partition",
     "Pause",
+    "Plain",
     "Poisson",
     "Pool",
     "PowerLoss",
     "Probe",
+    "Producing",
     "Queue",
     "Quorum",
     "Raft",
@@ -316,7 +340,9 @@ __all__ = [
     "Takeover",
     "TokenBucket",
     "Topology",
+    "Transactional",
     "TtlLease",
+    "TwoPhase",
     "Uniform",
     "Unit",
     "Unready",
@@ -324,7 +350,9 @@ __all__ = [
     "WarmUp",
     "Weibull",
     "WeightedRoundRobin",
+    "Work",
     "Workload",
+    "compare_effects",
     "estimate",
     "failed_share",
     "h",
@@ -336,8 +364,10 @@ __all__ = [
     "plot_latency",
     "plot_leaders",
     "plot_requests",
+    "plot_tasks",
     "preset",
     "presets",
+    "queue_systems",
     "s",
     "simulate",
     "solve",

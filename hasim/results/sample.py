@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hasim.results import tables
+from hasim.results import tables, tasks
 from hasim.results.figures import ServiceFigures
+from hasim.results.tasks import TaskFigures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ class Sample:
     down, number of outages, and the time of the first one (infinite if there was none).
     `outage_durations_s` has one entry for each outage of all runs, and `outage_causes`, if kept, the unit
     that began it. `events` counts the failures and repairs of components that were drawn, `cpu_s` what they
-    cost.
+    cost. `tasks` has the figures of the tasks of each queue that declares `delivery` and `work`.
     """
 
     cluster: str
@@ -39,6 +40,7 @@ class Sample:
     events: int = 0
     cpu_s: float = 0.0
     warnings: tuple[str, ...] = ()
+    tasks: dict[str, TaskFigures] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that the arrays by run have an entry for each run."""
@@ -53,7 +55,9 @@ class Sample:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for JSON: the figures, not the arrays."""
-        extra = {"runs": int(self.runs), "events": int(self.events)}
+        extra: dict[str, Any] = {"runs": int(self.runs), "events": int(self.events)}
+        if self.tasks:
+            extra["tasks"] = {name: figures.to_json() for name, figures in self.tasks.items()}
         return tables.to_json(self, extra)
 
     def to_frame(self) -> pd.DataFrame:
@@ -61,7 +65,7 @@ class Sample:
         return tables.to_frame(self)
 
     def __str__(self) -> str:
-        return tables.to_text(self, tables.how_made(self.seed, self.horizon_s, self.runs))
+        return tables.to_text(self, tables.how_made(self.seed, self.horizon_s, self.runs), tasks.lines(self.tasks))
 
     def _repr_html_(self) -> str:
-        return tables.to_html(self, tables.how_made(self.seed, self.horizon_s, self.runs))
+        return tables.to_html(self, tables.how_made(self.seed, self.horizon_s, self.runs), tasks.table(self.tasks))

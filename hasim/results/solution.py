@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hasim.results import tables
+from hasim.results import tables, tasks
 from hasim.results.figures import ServiceFigures
+from hasim.results.tasks import TaskFigures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,7 @@ class Solution:
 
     `states` is the size of the largest Markov chain solved, `nodes` the size of the decision diagram,
     `routes` one sentence for each way a number was obtained. `horizon_s` is None for the steady state.
+    `tasks` has the figures of the tasks of each queue that declares `delivery` and `work`.
     """
 
     cluster: str
@@ -28,6 +30,7 @@ class Solution:
     warnings: tuple[str, ...] = ()
     seed: int | None = None
     horizon_s: float | None = None
+    tasks: dict[str, TaskFigures] = field(default_factory=dict)
 
     @property
     def engine(self) -> str:
@@ -36,7 +39,9 @@ class Solution:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        extra = {"states": int(self.states), "nodes": int(self.nodes), "routes": list(self.routes)}
+        extra: dict[str, Any] = {"states": int(self.states), "nodes": int(self.nodes), "routes": list(self.routes)}
+        if self.tasks:
+            extra["tasks"] = {name: figures.to_json() for name, figures in self.tasks.items()}
         return tables.to_json(self, extra)
 
     def to_frame(self) -> pd.DataFrame:
@@ -44,7 +49,7 @@ class Solution:
         return tables.to_frame(self)
 
     def __str__(self) -> str:
-        return tables.to_text(self, tables.how_made(self.seed, self.horizon_s))
+        return tables.to_text(self, tables.how_made(self.seed, self.horizon_s), tasks.lines(self.tasks))
 
     def _repr_html_(self) -> str:
-        return tables.to_html(self, tables.how_made(self.seed, self.horizon_s))
+        return tables.to_html(self, tables.how_made(self.seed, self.horizon_s), tasks.table(self.tasks))

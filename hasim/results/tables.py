@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hasim.results.estimate import Estimate, plain_number
 from hasim.results.figures import ServiceFigures
+from hasim.results.tasks import TaskFigures, TaskLog
+from hasim.results.tasks import frame_rows as task_rows
 from hasim.units import human, nines
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ class Result(Protocol):
     def seed(self) -> int | None: ...
     @property
     def horizon_s(self) -> float | None: ...
+    @property
+    def tasks(self) -> Mapping[str, TaskFigures] | Mapping[str, TaskLog]: ...
 
 
 def to_json(result: Result, extra: Mapping[str, object]) -> dict[str, Any]:
@@ -53,6 +57,8 @@ def to_json(result: Result, extra: Mapping[str, object]) -> dict[str, Any]:
 def to_frame(result: Result) -> pd.DataFrame:
     """Return a frame with a row for each service and quantity, and columns value, low, high, level, method.
 
+    Queues whose tasks are followed come after the services.
+
     Durations are in seconds, availabilities are shares from 0 to 1; infinity stays infinity.
     """
     import pandas as pd
@@ -61,6 +67,9 @@ def to_frame(result: Result) -> pd.DataFrame:
         (service, quantity, e.value, e.low, e.high, e.level, e.method)
         for service, figures in result.services.items()
         for quantity, e in figures.quantities()
+    ]
+    rows += [
+        (name, quantity, e.value, e.low, e.high, e.level, e.method) for name, quantity, e in task_rows(result.tasks)
     ]
     columns = ["service", "quantity", "value", "low", "high", "level", "method"]
     return pd.DataFrame(rows, columns=columns).set_index(["service", "quantity"])

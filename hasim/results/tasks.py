@@ -56,7 +56,17 @@ class TaskFigures:
         return {name: estimate.to_json() for name, estimate in self.quantities()}
 
     def __str__(self) -> str:
-        return "; ".join(f"{_words(name)} {estimate}" for name, estimate in self.quantities())
+        return "; ".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """The figures in words, what happens to a task and how long it takes."""
+        said = {name: f"{_words(name)} {estimate}" for name, estimate in self.quantities()}
+        exact = all(estimate.is_exact for _, estimate in self.quantities())
+        if exact:
+            said = {name: text.replace(" (exact)", "") for name, text in said.items()}
+        times = [text for name, text in said.items() if name.endswith("_s") or name == "busy"]
+        rest = [text for name, text in said.items() if not name.endswith("_s") and name != "busy"]
+        return [", ".join(words) + " (exact)" * exact for words in (rest, times) if words]
 
 
 def _words(name: str) -> str:
@@ -69,8 +79,9 @@ class TaskLog:
 
     Times of what has not happened are NaN: `gone_s` is when a task was lost with the process that alone had it.
     `executions` counts attempts that began, `effects` those that had one, `worked_s` the time of workers they took.
-    `counts` has how often other things happened: expired deadlines, refused acks, crashes at work and so on. `in_doubt`
-    has a row for each transaction that was prepared, [from, to). `keys_most` is the most keys that were stored at once.
+    `attempts_s` has when each attempt began, ascending. `counts` has how often other things happened: expired
+    deadlines, refused acks, crashes at work and so on. `in_doubt` has a row for each transaction that was prepared,
+    [from, to). `keys_most` is the most keys that were stored at once.
     With `acks_first` workers ack before they work.
     """
 
@@ -91,6 +102,7 @@ class TaskLog:
     workers: int
     counts: Mapping[str, int] = field(default_factory=dict)
     in_doubt: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
+    attempts_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     keys_most: int = 0
     key_bytes: int = 0
     acks_first: bool = False
@@ -159,8 +171,8 @@ class TaskLog:
 
     def __str__(self) -> str:
         under_way = len(self) - int(self.settled.sum())
-        left = f", {under_way:,} still under way" if under_way else ""
-        return f"{len(self):,} tasks{left}: {self.figures()}"
+        left = f", {under_way:,} of them still under way" if under_way else ""
+        return f"{len(self):,} tasks{left}"
 
 
 _COLUMNS = (
@@ -196,12 +208,24 @@ def _mean(values: NDArray[Any], level: float, unit: Any = "") -> Estimate | None
     )
 
 
-def lines(queues: Mapping[str, TaskFigures | TaskLog]) -> list[str]:
-    """Return a line for each queue."""
-    return [f"{name}: {figures}" for name, figures in queues.items()]
+Queues = Mapping[str, TaskFigures] | Mapping[str, TaskLog]
 
 
-def table(queues: Mapping[str, TaskFigures | TaskLog]) -> str:
+def lines(queues: Queues) -> list[str]:
+    """Return a few lines for each queue."""
+    found = []
+    for name, each in queues.items():
+        if isinstance(each, TaskLog):
+            happened = [f"{kind} {number:,}" for kind, number in each.counts.items()]
+            found += [f"{name}: {', '.join([str(each), *happened])}"]
+            found += [f"  {line}" for line in each.figures().lines()]
+        else:
+            first, *more = each.lines() or ["nothing known"]
+            found += [f"{name}: {first}", *(f"  {line}" for line in more)]
+    return found
+
+
+def table(queues: Queues) -> str:
     """Return a small table for a notebook: a row for each queue; nothing where there is none."""
     if not queues:
         return ""
@@ -227,7 +251,7 @@ def _cell(estimate: Estimate | None) -> str:
     return f"<td>{html.escape(value)}{small}</td>"
 
 
-def frame_rows(queues: Mapping[str, TaskFigures | TaskLog]) -> Iterable[tuple[str, str, Estimate]]:
+def frame_rows(queues: Queues) -> Iterable[tuple[str, str, Estimate]]:
     """Every figure of every queue, for a frame."""
     for name, each in queues.items():
         for quantity, estimate in _figures(each).quantities():

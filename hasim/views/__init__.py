@@ -8,6 +8,16 @@ from hasim.views.downtime import plot_downtime
 from hasim.views.leaders import plot_leaders
 from hasim.views.requests import plot_latency, plot_requests
 from hasim.views.spacetime import spacetime
+from hasim.views.tasks import plot_tasks
 from hasim.views.timeline import timeline
 
-__all__ = ["plot_blame", "plot_downtime", "plot_latency", "plot_leaders", "plot_requests", "spacetime", "timeline"]
+__all__ = [
+    "plot_blame",
+    "plot_downtime",
+    "plot_latency",
+    "plot_leaders",
+    "plot_requests",
+    "plot_tasks",
+    "spacetime",
+    "timeline",
+]

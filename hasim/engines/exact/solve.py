@@ -11,6 +11,7 @@ from hasim.engines.exact.coupling import Membership, coupled
 from hasim.engines.exact.diagram import Diagram
 from hasim.engines.exact.first import horizon, mean_time_to_outage
 from hasim.engines.exact.steady import Steadily, Steady
+from hasim.engines.exact.tasks import solve_tasks
 from hasim.errors import CannotModel, ModelError
 from hasim.model.cluster import Cluster
 from hasim.model.cuts import minimal_cuts
@@ -45,14 +46,16 @@ def solve(model: Cluster | Scenario, over: str | None = None) -> Solution:
     refuse_what_is_played(model, "solve")
     solver = _Solver(system)
     services = {service.name: solver.service(service, length) for service in solver.system.services}
+    tasks, said_of_tasks = solve_tasks(model)
     return Solution(
         cluster=model.name,
         services=services,
         states=solver.states,
         nodes=len(solver.diagram.bdd),
         routes=tuple(dict.fromkeys(solver.routes)),
-        warnings=tuple(dict.fromkeys([*model.assumptions(), *solver.warnings])),
+        warnings=tuple(dict.fromkeys([*model.assumptions(), *solver.warnings, *said_of_tasks])),
         horizon_s=length,
+        tasks=tasks,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from typing import Literal
 
 from hasim.engines.montecarlo.book import Tally
@@ -11,6 +12,7 @@ from hasim.engines.montecarlo.figures import service_figures
 from hasim.engines.montecarlo.merge import DURATIONS_MAX, Merged
 from hasim.engines.montecarlo.plan import Plan, make_plan, run_block
 from hasim.engines.montecarlo.progress import cpu_seconds
+from hasim.engines.montecarlo.tasks import estimate_tasks
 from hasim.errors import CannotModel, ModelError, nearest
 from hasim.model.cluster import Cluster
 from hasim.model.outlook import refuse_endless, refuse_slow_elections, refuse_what_is_played
@@ -26,6 +28,7 @@ Start = Literal["steady", "new"]
 RUNS_MAX = 1_000_000_000
 EVENTS_MAX = 1e12  # hours at the fastest route
 EVENTS_OF_A_RUN_MAX = 1e8  # a history must fit into memory
+TASKS_MAX = 1_000_000_000
 AHEAD = 64  # blocks handed to an executor before the first is asked for
 
 
@@ -38,14 +41,16 @@ def estimate(
     level: float = 0.95,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    tasks: int = 100_000,
 ) -> Sample:
     """Play `runs` independent histories of a cluster, each `over` long, and report what they showed.
 
     `start` is "steady", a random moment in the long life of the cluster, or "new", everything up and new at time
     zero. Intervals hold at `level`. One seed gives one result, bit for bit, whatever `executor` (anything from
     concurrent.futures) computes the blocks of runs; `progress(done, total)` is called after each. Interrupted
-    from the keyboard it returns the blocks that are complete, with a warning. Scripted faults are refused
-    (CannotModel): they belong to one history.
+    from the keyboard it returns the blocks that are complete, with a warning. Of each queue that declares `delivery`
+    and `work`, so many `tasks` are followed, each with a worker that is free (`Sample.tasks`). Scripted faults are
+    refused (CannotModel): they belong to one history.
     """
     if isinstance(cluster, Scenario):
         if cluster.faults:
@@ -58,7 +63,7 @@ def estimate(
         raise ModelError(f"got {executor!r}; an executor is one of concurrent.futures", "executor")
     if progress is not None and not callable(progress):
         raise ModelError(f"got {progress!r}; progress is called as progress(done, total)", "progress")
-    horizon = _checked(over, runs, start, level)
+    horizon = _checked(over, runs, start, level, tasks)
     system = compile_system(cluster)
     refuse_slow_elections(system, "estimate")
     refuse_what_is_played(cluster, "estimate")
@@ -67,10 +72,12 @@ def estimate(
     plan = make_plan(system, horizon, int(runs), seed_or_fresh(seed), new=start == "new")
     before = cpu_seconds()
     merged = _carried_out(plan, executor, progress)
-    return _sample(cluster, plan, merged, level, cpu_seconds() - before)
+    sample = _sample(cluster, plan, merged, level, cpu_seconds() - before)
+    figures, notes = estimate_tasks(cluster, tasks, plan.seed, level)
+    return replace(sample, tasks=figures, warnings=(*sample.warnings, *notes), cpu_s=cpu_seconds() - before)
 
 
-def _checked(over: object, runs: object, start: object, level: object) -> float:
+def _checked(over: object, runs: object, start: object, level: object, tasks: object) -> float:
     try:
         horizon = seconds(over)
     except ValueError as error:
@@ -79,6 +86,8 @@ def _checked(over: object, runs: object, start: object, level: object) -> float:
         raise ModelError(f"got {over!r}; a history lasts longer than nothing, like '1y'", "over")
     if isinstance(runs, bool) or not isinstance(runs, int) or not 1 <= runs <= RUNS_MAX:
         raise ModelError(f"got {runs!r}; the number of runs is a whole number from 1 to {RUNS_MAX}", "runs")
+    if isinstance(tasks, bool) or not isinstance(tasks, int) or not 1 <= tasks <= TASKS_MAX:
+        raise ModelError(f"got {tasks!r}; the number of tasks is a whole number from 1 to {TASKS_MAX}", "tasks")
     if start not in ("steady", "new"):
         raise ModelError(
             f"got {start!r}; a run starts 'steady' or 'new'{nearest(str(start), ['steady', 'new'])}", "start"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -86,10 +85,10 @@ def keep(saved: Any, record: Any) -> Any:
 class Broker:
     """A queue that delivers at least once, as a pure machine: see `Delivery`.
 
-    Tasks that are delivered again wait in a line of their own, which comes first. Workers that ask for a task while
-    there is none are served in the order in which they asked. `chance(share)` decides what happens with a probability.
-    What is durable is saved before it is spoken of. A delivery whose worker was promised that it can commit stays with
-    it until it says what was decided, however long that takes; every `ask` seconds it is asked.
+    Tasks that are delivered again wait in a line of their own, which comes first. Workers that ask for tasks while
+    there are none get one each in turn, whoever has waited longest first. `chance(share)` decides what happens with a
+    probability. What is durable is saved before it is spoken of. A delivery whose worker was promised that it can
+    commit stays with it until it says what was decided, however long that takes; every `ask` seconds it is asked.
 
     It hears Started, Received of the messages of producers and workers, Unlinked(worker), and its timers. It announces
     "task stored", "task delivered", "task expired", "task freed" (its worker is gone), "task acked" (with `late`), "ack
@@ -106,7 +105,7 @@ class Broker:
         self._lines = Lines()
         self._held: dict[int, _Held] = {}
         self._of_receipt: dict[int, Task] = {}  # of deliveries whose deadline has passed, or that another has replaced
-        self._asking: deque[str] = deque()
+        self._asking: dict[str, int] = {}  # how many tasks each worker asks for, whose turn it is first
         self._receipts = 0
         self._seen: dict[str, float] = {}  # when ids were put, oldest first
         self._now = 0.0
@@ -153,7 +152,7 @@ class Broker:
             return self._put(sender, message)
         if isinstance(message, Take):
             noticed = self._notice(sender) if self.delivery.missed else []
-            self._asking.append(sender)
+            self._asking[sender] = self._asking.get(sender, 0) + 1
             return [*noticed, *self._deliver()]
         if isinstance(message, Ack):
             return self._acked(sender, message.receipt)
@@ -172,7 +171,7 @@ class Broker:
         if isinstance(message, Decide):
             return self._decided(sender, message)
         if isinstance(message, Hello):
-            self._asking = deque(other for other in self._asking if other != sender)
+            self._asking.pop(sender, None)
         return []
 
     def _fired(self, timer: str) -> list[Effect]:
@@ -214,7 +213,7 @@ class Broker:
         if not self.delivery.closes_channel:
             return self._expire(receipt)
         worker = self._held[receipt].worker
-        self._asking = deque(other for other in self._asking if other != worker)
+        self._asking.pop(worker, None)
         effects: list[Effect] = [Send(worker, Closed())]
         for other in [other for other, held in self._held.items() if held.worker == worker and not held.prepared]:
             effects += [CancelTimer(str(other)), *self._expire(other)]
@@ -222,7 +221,7 @@ class Broker:
 
     def _lost(self, worker: str) -> list[Effect]:
         """The connection of a worker has broken."""
-        self._asking = deque(other for other in self._asking if other != worker)
+        self._asking.pop(worker, None)
         effects: list[Effect] = []
         for receipt in [receipt for receipt, held in self._held.items() if held.worker == worker]:
             held = self._held[receipt]
@@ -263,7 +262,7 @@ class Broker:
             task = self._lines.next()
             if task is None:
                 break
-            worker = self._asking.popleft()
+            worker = self._turn()
             self._receipts += 1
             task.receipt, task.received = self._receipts, task.received + 1
             held = self._held[self._receipts] = _Held(task, worker, self._now)
@@ -275,6 +274,14 @@ class Broker:
                 Announce("task delivered", detail),
             ]
         return effects
+
+    def _turn(self) -> str:
+        """The worker whose turn it is; one that asks for more goes to the end of the line."""
+        worker = next(iter(self._asking))
+        more = self._asking.pop(worker) - 1
+        if more:
+            self._asking[worker] = more
+        return worker
 
     def _wait(self, receipt: int, held: _Held) -> list[Effect]:
         """Let the deadline of a delivery begin."""

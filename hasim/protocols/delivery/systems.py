@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import Discriminator, Tag
 
@@ -14,6 +14,9 @@ from hasim.errors import ModelError, nearest
 from hasim.kinds import InShort
 from hasim.protocols.delivery.group_settings import ConsumerGroup
 from hasim.protocols.delivery.settings import Delivery
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,17 @@ SYSTEMS: Final[Mapping[str, System]] = MappingProxyType(
         ),
     }
 )
+
+
+def queue_systems() -> pandas.DataFrame:
+    """Return a frame with a row for each real queue that is known by name: its settings, source and caveat."""
+    import pandas
+
+    rows = [
+        (name, ", ".join(f"{field} {value}" for field, value in each.settings.items()), each.source, each.caveat)
+        for name, each in SYSTEMS.items()
+    ]
+    return pandas.DataFrame(rows, columns=["system", "settings", "source", "caveat"]).set_index("system")
 
 
 def _spelled_out(value: Any) -> Any:

@@ -43,6 +43,7 @@ class TaskNotes:
         }
         self._worked = array("d")
         self._executions = array("q")
+        self._attempts = array("d")
         self._effects = array("q")
         self._doubts: dict[str, float] = {}  # since when a task is prepared
         self._doubted: list[tuple[float, float]] = []
@@ -64,6 +65,7 @@ class TaskNotes:
             return
         if kind == "work begun":
             self._executions[row] += 1
+            self._attempts.append(now)
         elif kind == "effect":
             self._effects[row] += 1
             self._first("effect", row, now)
@@ -126,6 +128,7 @@ class TaskNotes:
             workers=workers,
             counts=dict(self.counts),
             in_doubt=np.array(doubts, dtype=np.float64).reshape(-1, 2),
+            attempts_s=np.array(self._attempts),
             keys_most=keys_most,
             acks_first=acks_first,
         )
