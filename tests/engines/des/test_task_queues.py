@@ -1,0 +1,319 @@
+"""Tasks of a queue in a cluster: closed forms, the three engines against one another, faults, hosts and brokers."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hasim as ha
+from hasim.checks.tasks import effect_once
+from hasim.results.tasks import TaskLog
+
+SOON = {"kind": "systemd", "wait": "10ms", "burst": 0}
+
+
+def cluster(workers: int = 60, **more: Any) -> ha.Cluster:
+    queue = {
+        "kind": "queue",
+        "workers": workers,
+        "delivery": {"ack_deadline": "1s"},
+        "work": {"takes": "1s"},
+        "restart": SOON,
+        "latency": "1us",
+        **more,
+    }
+    return ha.Cluster(name="tasks", parts={"jobs": queue}, up=["jobs"])
+
+
+def played(model: ha.Cluster, rate: float = 10.0, over: str = "800s", seed: int = 1, *events: Any) -> TaskLog:
+    return ha.simulate(model.during(ha.Load(rate, to="jobs"), *events), over=over, seed=seed).tasks["jobs"]
+
+
+def agrees(found: ha.Estimate | None, exact: float, errors: float = 4.5, digits: float = 0.0) -> None:
+    """Within so many standard errors of a value, which was given with so many digits."""
+    assert found is not None and found.standard_error is not None
+    assert abs(found.value - exact) < errors * found.standard_error + digits
+
+
+# ------------------------------------------------------------------------------------------- closed forms
+
+
+# Executions a task, duplicates and mean time until done, of exponential work of 1 s: what is known in closed form.
+@pytest.mark.parametrize(
+    ("deadline", "crash", "executions", "duplicates", "done_after"),
+    [
+        ("1s", None, 1.4202, 0.4202, None),
+        ("3s", None, 1.0499, 0.0499, None),
+        ("1s", "20s", 1.449, 0.380, None),
+        ("3s", "20s", 1.093, 0.041, None),
+        ("10s", "20s", 1.050, 0.000, 1.45),
+    ],
+)
+def test_a_task_fares_as_the_closed_forms_say(
+    deadline: str, crash: str | None, executions: float, duplicates: float, done_after: float | None
+) -> None:
+    work = {"takes": "1s"} if crash is None else {"takes": "1s", "crash": crash}
+    figures = played(cluster(delivery={"ack_deadline": deadline}, work=work)).figures()
+    agrees(figures.executions, executions, digits=5e-4)
+    agrees(figures.duplicates, duplicates, digits=5e-4)
+    if done_after is not None:
+        agrees(figures.done_after_s, done_after, digits=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("deadline", "same", "executions"),
+    [("3s", 0.0, 1.056), ("10s", 0.0, 1.0025), ("3s", 1.0, 1.072), ("10s", 1.0, 1.0028)],
+)
+def test_slowness_may_belong_to_the_task(deadline: str, same: float, executions: float) -> None:
+    takes = {"lognormal": {"mean": "1s", "sigma": 1.0}}
+    model = cluster(delivery={"ack_deadline": deadline}, work={"takes": takes, "same": same})
+    agrees(played(model, over="1500s").figures().executions, executions, digits=5e-4)
+
+
+VARIANTS: list[dict[str, Any]] = [
+    {},
+    {"delivery": {"ack_deadline": "1s", "late_ack": "rejected"}},
+    {"delivery": {"ack_deadline": "1s", "late_ack": "unless_taken"}},
+    {"delivery": {"ack_deadline": "700ms", "max_receives": 2}},
+    {
+        "delivery": {"ack_deadline": "700ms", "late_ack": "rejected", "max_receives": 3},
+        "work": {"takes": "1s", "crash": "5s"},
+    },
+    {"delivery": {"ack_deadline": "2s"}, "work": {"takes": "1s", "crash": "4s"}},
+    {"delivery": {"ack_deadline": "2s"}, "work": {"takes": "1s", "crash": "4s"}, "renew": "300ms"},
+    {"delivery": {"ack_deadline": "2s", "frees_lost": True}, "work": {"takes": "1s", "crash": "4s"}, "renew": "300ms"},
+    {
+        "delivery": {"ack_deadline": "1s", "frees_lost": True, "late_ack": "unless_taken"},
+        "work": {"takes": "1s", "crash": "3s"},
+    },
+    {"delivery": {"ack_deadline": "1s", "max_receives": 5}, "work": {"takes": "1s", "same": 0.5}},
+    {"delivery": {"ack_deadline": "1s"}, "work": {"takes": "1s", "same": 1.0}},
+    {"delivery": {"ack_deadline": "1s", "max_receives": 4}, "work": {"takes": "1s", "same": 1.0, "crash": "3s"}},
+    {"acks": "before", "work": {"takes": "1s", "crash": "4s"}},
+    {"effect": "key"},
+    {"effect": "fence"},
+    {"effect": "transaction"},
+]
+KNOWN = ("executions", "duplicates", "lost", "dead_letters", "done_after_s", "worker_s")
+
+
+@pytest.mark.parametrize("fields", VARIANTS, ids=str)
+def test_the_three_engines_agree(fields: dict[str, Any]) -> None:
+    model = cluster(**fields)
+    exact = ha.solve(model).tasks["jobs"]
+    sampled = ha.estimate(model, runs=1, seed=3, tasks=200_000).tasks["jobs"]
+    lived = played(model, over="600s").figures()
+    for name in KNOWN:
+        known = getattr(exact, name)
+        if known is None:
+            continue
+        for engine, slack in (
+            (sampled, 1e-9),
+            (lived, 0.004),
+        ):  # some ways of a microsecond, and results of a millisecond
+            found = getattr(engine, name)
+            assert found is not None, name
+            error = found.standard_error or max(found.high - found.value, found.value - found.low)
+            assert abs(found.value - known.value) < 4.5 * error + slack, (name, engine is lived, found, known.value)
+
+
+def test_lists_of_deadlines_and_windows_are_sampled_as_they_are_played() -> None:
+    for fields in (
+        {"delivery": {"ack_deadline": "1s", "backoff": ["500ms", "2s", "1s"]}},
+        {"delivery": {"ack_deadline": "300ms"}, "effect": {"kind": "key", "window": "500ms"}},
+        {"delivery": {"ack_deadline": "1s", "frees_lost": True}, "work": {"takes": "1s", "crash": "2s"}},
+    ):
+        model = cluster(**fields)
+        sampled = ha.estimate(model, runs=1, seed=3, tasks=200_000).tasks["jobs"]
+        lived = played(model, over="600s").figures()
+        assert "jobs" not in ha.solve(model).tasks
+        for name in ("executions", "duplicates", "done_after_s"):
+            a, b = getattr(sampled, name), getattr(lived, name)
+            assert abs(a.value - b.value) < 4.5 * np.hypot(a.standard_error, b.standard_error) + 0.004, name
+
+
+# --------------------------------------------------------------------------------------------- a cluster
+
+
+def test_no_tasks_and_one_worker() -> None:
+    assert ha.simulate(cluster(workers=1), over="1m", seed=1).tasks == {}
+    log = played(
+        cluster(workers=1, delivery={"ack_deadline": "1h"}, work={"takes": {"fixed": "1s"}}), rate=0.5, over="2000s"
+    )
+    # M/D/1: the mean wait is rho / (2 (1 - rho)) services.
+    wait = log.figures().wait_s
+    assert wait is not None and abs(wait.value - 0.5) < 5 * (wait.standard_error or 0)
+    assert np.all(log.executions[log.settled] == 1)
+
+
+def test_a_paused_worker_is_the_zombie_whose_work_is_done_twice() -> None:
+    model = cluster(workers=2, delivery={"ack_deadline": "5s"}, work={"takes": {"fixed": "2s"}}, renew="1s")
+    load = ha.Load({"kind": "replay", "times": [0.5]})
+    run = ha.simulate(model.during(load, ha.Pause("jobs-1", at="1s", lasting="20s")), over="1m", seed=1)
+    log = run.tasks["jobs"]
+    assert log.effects.tolist() == [2] and log.executions.tolist() == [2]
+    assert log.done_s[0] == pytest.approx(0.5 + 5 + 2, abs=0.01)
+    found = effect_once(run.trace)
+    assert len(found) == 1 and "again" in found[0].what
+    keyed = model.replace("jobs.effect", "key")
+    run = ha.simulate(keyed.during(load, ha.Pause("jobs-1", at="1s", lasting="20s")), over="1m", seed=1)
+    assert run.tasks["jobs"].executions.tolist() == [2] and effect_once(run.trace) == []
+
+
+def test_renewal_keeps_long_tasks_where_nothing_sleeps() -> None:
+    model = cluster(delivery={"ack_deadline": "1s"}, work={"takes": "5s"}, renew="300ms")
+    log = played(model, rate=2.0)
+    assert np.all(log.executions[log.settled] == 1)
+
+
+def test_a_slow_worker_is_too_slow_for_its_deadline() -> None:
+    model = cluster(workers=1, delivery={"ack_deadline": "3s"}, work={"takes": {"fixed": "1s"}})
+    load = ha.Load({"kind": "replay", "times": [0.5, 20.0]})
+    run = ha.simulate(model.during(load, ha.SlowServer("jobs-1", at="0s", lasting="10s", factor=4)), over="1m", seed=1)
+    assert run.tasks["jobs"].counts["task expired"] == 1
+    assert run.tasks["jobs"].effect_s == pytest.approx([4.5, 21.0], abs=0.01)
+
+
+def test_a_worker_whose_host_falls_loses_its_task_to_another() -> None:
+    parts = {
+        "jobs": {
+            "kind": "queue",
+            "workers": 2,
+            "on": ["n-1", "n-2"],
+            "delivery": {"ack_deadline": "30s", "frees_lost": True},
+            "work": {"takes": {"fixed": "10s"}},
+                "latency": {"fixed": "1ms"},
+        }
+    }
+    model = ha.Cluster(name="hosts", topology={"hosts": ["n-1", "n-2"]}, parts=parts, up=["jobs"])
+    load = ha.Load({"kind": "replay", "times": [1.0]})
+    for fault, done in (
+        (ha.Crash("jobs-1", at="5s", lasting="1m"), 15.0),
+        (ha.PowerLoss("n-1", at="5s", lasting="1m"), 41.0),
+    ):
+        # A killed process breaks its connection; a host without power says nothing, and the deadline has to pass.
+        log = ha.simulate(model.during(load, fault), over="2m", seed=1).tasks["jobs"]
+        assert log.done_s == pytest.approx([done], abs=0.05) and log.executions.tolist() == [2]
+
+
+def test_tasks_wait_while_the_broker_is_away_and_none_is_lost() -> None:
+    parts = {
+        "rabbit": {"kind": "unit"},
+        "jobs": {
+            "kind": "queue",
+            "workers": 20,
+            "needs": "rabbit",
+            "delivery": {"ack_deadline": "10s"},
+            "work": {"takes": "1s"},
+        },
+    }
+    model = ha.Cluster(name="broker", parts=parts, up=["jobs"])
+    load = ha.Load(5, to="jobs", lasting="2m")
+    run = ha.simulate(model.during(load, ha.Crash("rabbit", at="30s", lasting="20s")), over="5m", seed=4)
+    log = run.tasks["jobs"]
+    assert bool(np.all(log.settled)) and int((log.effects == 0).sum()) == 0
+    away = (log.arrived_s > 31) & (log.arrived_s < 49)
+    assert np.all(log.stored_s[away] >= 50.0)
+    memory = model.replace("jobs.delivery.durable", False)
+    log = ha.simulate(memory.during(load, ha.Crash("rabbit", at="30s", lasting="20s")), over="5m", seed=4).tasks["jobs"]
+    assert 0 < int((~np.isnan(log.gone_s)).sum()) < 30
+
+
+def test_planned_windows_and_failures_take_workers_and_tasks_are_done_all_the_same() -> None:
+    model = ha.Cluster(
+        name="aging",
+        failures={"jobs": {"mtbf": "2m", "mttr": "20s"}},
+        parts={
+            "jobs": {
+                "kind": "queue",
+                "workers": 4,
+                "delivery": {"ack_deadline": "5s"},
+                "work": {"takes": "1s"},
+                "effect": "key",
+            }
+        },
+        up=["jobs"],
+    )
+    run = ha.simulate(model.during(ha.Load(1.5, lasting="55m")), over="1h", seed=2)
+    log = run.tasks["jobs"]
+    assert bool(np.all(log.settled)) and log.effects.tolist() == [1] * len(log)
+    assert effect_once(run.trace) == []
+
+
+@pytest.mark.parametrize("system", ["sqs", "sqs_fifo", "rabbitmq", "jetstream", "celery_redis", "pubsub", "kafka"])
+def test_real_queues_by_name_do_all_tasks_once_when_nothing_happens(system: str) -> None:
+    delivery: Any = {"system": "kafka", "partitions": 8} if system == "kafka" else system
+    model = cluster(workers=8, delivery=delivery, work={"takes": "100ms"}, effect="key")
+    if system == "sqs_fifo":
+        model = model.replace("jobs.producer", {"groups": 50})
+    log = played(model, rate=10.0, over="60s")
+    settled = log.settled
+    assert settled.sum() > 0.9 * len(log)
+    assert np.all(log.executions[settled] == 1) and np.all(log.effects[settled] == 1)
+
+
+def test_groups_in_order_make_tasks_wait_for_one_another() -> None:
+    model = cluster(
+        delivery={"ack_deadline": "1m", "ordered": True}, producer={"groups": 5}, work={"takes": {"fixed": "1s"}}
+    )
+    log = played(model, rate=2.5, over="400s")
+    wait = log.figures().wait_s
+    # Each group is M/D/1 with a load of one half, however many workers there are.
+    assert wait is not None and abs(wait.value - 0.5) < 5 * (wait.standard_error or 0)
+
+
+def test_seeds_repeat_and_differ() -> None:
+    a, b, c = (played(cluster(), over="60s", seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(a.effect_s, b.effect_s, equal_nan=True) and len(a) != len(c)
+
+
+# ------------------------------------------------------------------------------------------ wrong inputs
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"delivery": "sqss"}, "did you mean 'sqs'"),
+        ({"delivery": {"ack_deadline": "0s"}}, "ack_deadline"),
+        ({"delivery": None}, "delivery: is missing"),
+        ({"work": None}, "work: is missing"),
+        ({"prefetch": 0}, "prefetch"),
+        ({"renew": "2s"}, "the deadline has passed by then"),
+        ({"acks": "before", "effect": "transaction"}, "effect and ack are one"),
+        ({"producer": {"groups": 3}}, "`ordered`"),
+        ({"effect": "keys"}, "did you mean 'key'"),
+        ({"work": {"takes": "1s", "same": 2}}, "same"),
+        ({"delivery": {"ack_deadline": "1s", "closes_channel": True}}, "rejected"),
+        ({"delivery": {"system": "kafka"}, "prefetch": 3}, "consumer group"),
+    ],
+)
+def test_mistakes_are_named(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ha.ModelError, match=said):
+        cluster(**fields)
+
+
+@pytest.mark.parametrize(
+    ("load", "said"),
+    [
+        (lambda: ha.Load(users=3, to="jobs"), "come at a `rate`"),
+        (lambda: ha.Load(3, to="jobs", clients={"timeout": "1s"}), "leave `clients` out"),
+        (lambda: ha.Load(3, to="jobs", writes=0.5), "leave `writes` out"),
+    ],
+)
+def test_loads_of_tasks_ask_for_nothing(load: Any, said: str) -> None:
+    with pytest.raises(ha.ModelError, match=said):
+        cluster().during(load())
+
+
+def test_tasks_that_are_never_done_are_refused_where_a_mean_is_asked_for() -> None:
+    model = cluster(delivery={"ack_deadline": "1s", "late_ack": "rejected"}, work={"takes": {"fixed": "2s"}})
+    assert "jobs" not in ha.solve(model).tasks
+    assert any("never done" in warning for warning in ha.solve(model).warnings)
+    log = played(model, rate=0.2, over="100s")
+    assert not log.settled.any() and sqrt(log.executions.max()) > 5
+    dead = played(model.replace("jobs.delivery.max_receives", 5), rate=0.2, over="100s").figures()
+    assert dead.dead_letters is not None and dead.dead_letters.value == 1.0
+    assert dead.lost is not None and dead.lost.value == 0.0  # each attempt has its effect, and none of them counts
