@@ -26,6 +26,9 @@ class Work(Declared):
     crash: LawField | None = Field(
         default=None, description="From the start of an attempt to a crash of its worker; left out: it never crashes."
     )
+    poison: Share = Field(
+        default=0.0, description="Share of tasks that are poison: every attempt at one ends in a crash of its worker."
+    )
 
     def lasting(self, task: npt.ArrayLike, own: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """How long attempts take, in seconds, whose task and which themselves have these normal scores; broadcast."""

@@ -82,8 +82,21 @@ def task_figures(delivery: Delivery, work: Work, renew: float | None = None) -> 
         means = _over_scores(lambda score: _of_attempts(delivery, _Attempt(work, score), renew))
     else:
         means = _all_alike(delivery, work)
-    executions, effects, dead, time, lost, worker = means.tolist()
+    executions, effects, dead, time, lost, worker = (means + work.poison * _of_poison(delivery, work, means)).tolist()
     return TaskMeans(executions, effects, dead, lost, worker, time / (1.0 - dead) if dead < 1 else inf)
+
+
+def _of_poison(delivery: Delivery, work: Work, others: Floats) -> Floats:
+    """By how much the figures of poison, of which no attempt ever ends, differ from those of other tasks."""
+    if not work.poison:
+        return np.zeros(others.size)
+    if delivery.max_receives is None:
+        why = "they are delivered again and again, and the mean does not exist"
+        raise CannotModel("tasks that are poison", why, "say `max_receives`", "solve")
+    most = float(delivery.max_receives)
+    anew = work.model_copy(update={"same": 0.0})
+    alive = 1.0 if work.crash is None else _Attempt(anew, 0.0).mean_time() / work.takes.mean
+    return np.array([most, 0.0, 1.0, 0.0, 1.0, most * work.takes.mean * alive]) - others
 
 
 def beyond(work: Work) -> str:

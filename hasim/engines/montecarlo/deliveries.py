@@ -75,6 +75,7 @@ def _play(
     accepted = delivery.late_ack == "accepted"
     begin: Floats | float = 0.0  # of this delivery of all that are left
     ends: list[tuple[Ints, Floats]] = []  # which tasks had an effect when, where keys are forgotten
+    poison = rng.random(done.size) < work.poison if work.poison else None
     scores = rng.standard_normal(done.size) if work.same else np.zeros(0)
     left = np.arange(done.size)
     number = 0
@@ -83,7 +84,9 @@ def _play(
             why = f"after {DELIVERIES_MAX} deliveries it is not done"
             raise CannotModel("a task", why, "say `max_receives`", "estimate")
         lasting = _attempts(work, scores[left] if work.same else scores, left.size, rng)
-        crash = np.inf if work.crash is None else work.crash.draw(rng, left.size)
+        crash: Floats | float = np.inf if work.crash is None else work.crash.draw(rng, left.size)
+        if poison is not None:
+            crash = np.where(poison[left], np.minimum(crash, lasting), crash)
         finished = np.asarray(crash > lasting) & np.ones(left.size, bool)
         wait = delivery.deadline(number + 1)
         next_begin: Floats | float = begin + _until_next(delivery, wait, crash, finished, renew)

@@ -92,6 +92,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"delivery": {"ack_deadline": "1s", "max_receives": 5}, "work": {"takes": "1s", "same": 0.5}},
     {"delivery": {"ack_deadline": "1s"}, "work": {"takes": "1s", "same": 1.0}},
     {"delivery": {"ack_deadline": "1s", "max_receives": 4}, "work": {"takes": "1s", "same": 1.0, "crash": "3s"}},
+    {"delivery": {"ack_deadline": "2s", "max_receives": 3}, "work": {"takes": "1s", "poison": "10%"}},
+    {"delivery": {"ack_deadline": "2s", "max_receives": 3}, "work": {"takes": "1s", "crash": "3s", "poison": "20%"}},
     {"acks": "before", "work": {"takes": "1s", "crash": "4s"}},
     {"effect": "key"},
     {"effect": "fence"},
@@ -185,7 +187,7 @@ def test_a_worker_whose_host_falls_loses_its_task_to_another() -> None:
             "on": ["n-1", "n-2"],
             "delivery": {"ack_deadline": "30s", "frees_lost": True},
             "work": {"takes": {"fixed": "10s"}},
-                "latency": {"fixed": "1ms"},
+            "latency": {"fixed": "1ms"},
         }
     }
     model = ha.Cluster(name="hosts", topology={"hosts": ["n-1", "n-2"]}, parts=parts, up=["jobs"])
@@ -263,6 +265,23 @@ def test_groups_in_order_make_tasks_wait_for_one_another() -> None:
     wait = log.figures().wait_s
     # Each group is M/D/1 with a load of one half, however many workers there are.
     assert wait is not None and abs(wait.value - 0.5) < 5 * (wait.standard_error or 0)
+
+
+def test_poison_goes_round_until_it_is_a_dead_letter_or_for_ever() -> None:
+    model = cluster(work={"takes": "1s", "poison": "10%"}, delivery={"ack_deadline": "2s", "max_receives": 3})
+    figures = ha.solve(model).tasks["jobs"]
+    assert figures.lost is not None and figures.lost.value == pytest.approx(0.1)
+    log = played(model)
+    assert log.counts["dead letter"] > 0.9 * 0.1 * len(log)
+    endless = model.replace("jobs.delivery", {"ack_deadline": "2s"})
+    assert "jobs" not in ha.solve(endless).tasks
+    log = played(endless, rate=1.0, over="200s")
+    assert not np.any(log.effects[log.executions > 30]) and np.any(log.executions > 30)
+    # In a partition nothing passes it.
+    kafka = model.replace("jobs.delivery", {"system": "kafka", "partitions": 1})
+    log = played(kafka, rate=1.0, over="30m")
+    first = int(np.flatnonzero(np.isnan(log.effect_s))[0])
+    assert not log.effects[first:].any()
 
 
 def test_seeds_repeat_and_differ() -> None:

@@ -29,6 +29,9 @@ from hasim.trace import Detail
 Note = Callable[[str, str, Detail], None]
 
 ENDS: Final = ("process crashed", "process exited", "power lost")
+NEVER_S: Final = 1e9
+"""Seconds that an attempt at poison would take, if its worker did not crash before."""
+
 CALM_AFTER_S: Final = 5.0
 """So long nothing must have happened before calm is leapt over: longer than any message is under way."""
 
@@ -71,6 +74,7 @@ class DeliveryWorld:
         self._factors: dict[str, list[tuple[float, Touch]]] = {name: [] for name in self.names}
         self._restarts = {name: queue.restart.counting() for name in self.names}
         self._producer_restarts = queue.producer.restart.counting()
+        self._poison: set[str] = set()
         self._scores: dict[str, float] = {}  # of tasks whose attempts are alike
         self._chance = uniforms(streams[f"{part}/chance"], FEW)
         self._groups = uniforms(streams[f"{part}/groups"], FEW)
@@ -182,6 +186,8 @@ class DeliveryWorld:
             return
         self.changed_at = self.env._now
         self.notes.arrived(task, self.env._now)
+        if self._work.poison and self._chance() < self._work.poison:
+            self._poison.add(task)
         groups = self.queue.producer.groups
         group = "" if groups is None else f"group-{int(self._groups() * groups) + 1}"
         if groups is None and isinstance(self._delivery, Delivery) and self._delivery.ordered:
@@ -204,10 +210,12 @@ class DeliveryWorld:
             for _, touch in factors:
                 touch.touched = True
             lasting *= prod(factor for factor, _ in factors)
-        if self._crash is not None:
-            at = self.env._now + next(self._crash)
-            self._crashes[name] = Alarm(self.env, at, lambda: self._crash_at_work(name))
-        return lasting
+        crash = inf if self._crash is None else next(self._crash)
+        if task in self._poison:
+            crash, lasting = min(crash, lasting), inf
+        if crash < inf:
+            self._crashes[name] = Alarm(self.env, self.env._now + crash, lambda: self._crash_at_work(name))
+        return min(lasting, NEVER_S)
 
     def _crash_at_work(self, name: str) -> None:
         node = self.world.nodes[name]
