@@ -17,6 +17,7 @@ from hasim.units import human
 from hasim.views.outline import NOT_SAID, parameters_table
 
 NAMES = ha.models()
+A_TASK = re.compile(r"^#   (?P<queue>[\w-]+): (?P<figures>\S+ executions, \S+ duplicates)$", re.M)
 EXPECTED = re.compile(r"^#   (?P<service>[\w-]+): (?P<figures>\S+ % available, down .*)$", re.M)
 
 
@@ -68,6 +69,18 @@ def test_every_parameter_of_a_model_has_a_source(name: str) -> None:
     table = parameters_table(ha.load(name), read_yaml_file(path), path.read_text(encoding="utf-8"))
     sources = [str(cell) for cell in table.columns[-1].cells]
     assert sources and NOT_SAID not in sources
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "(exact, a task)" in header(name)])
+def test_what_a_header_says_of_tasks_is_exact(name: str) -> None:
+    said = {match["queue"]: match["figures"] for match in A_TASK.finditer(header(name))}
+    found = {}
+    for queue, figures in solved(name).tasks.items():
+        executions, duplicates = (
+            str(each).removesuffix(" (exact)") for each in (figures.executions, figures.duplicates)
+        )
+        found[queue] = f"{executions} executions, {duplicates} duplicates"
+    assert said == found
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "(exact)" in header(name)])

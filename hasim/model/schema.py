@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from hasim.model.cluster import Cluster
 from hasim.model.laws.reading import LAW_SCHEMA
+from hasim.protocols.delivery.systems import SYSTEMS
 from hasim.units import duration_text
 
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -46,6 +47,14 @@ def _say_short_forms(schema: dict[str, Any], definitions: dict[str, Any]) -> Non
     window = definitions["Maintenance"]["properties"]["on"]
     several = {key: window.pop(key) for key in ("type", "items", "minItems")}
     window["anyOf"] = [{"type": "string"}, several]
+    for kind, needs in (("Delivery", {"required": ["ack_deadline"]}), ("ConsumerGroup", {"required": ["kind"]})):
+        delivery = definitions[kind]
+        delivery.pop("required", None)
+        delivery["properties"] = {"system": {"enum": list(SYSTEMS)}, **delivery["properties"]}
+        delivery["anyOf"] = [{"required": ["system"]}, needs]
+    queue = definitions["Queue"]["properties"]["delivery"]
+    kinds = [{"$ref": f"#/$defs/{kind}"} for kind in ("Delivery", "ConsumerGroup")]
+    queue["anyOf"] = [{"enum": list(SYSTEMS)}, *kinds, {"type": "null"}]
     service = definitions["Service"]
     up, slo = service["properties"]["up"], service["properties"]["slo"]
     definitions["Service"] = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}, service]}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hasim.results.estimate import Estimate
-from hasim.results.intervals import proportion_estimate, quantile_estimate, t_interval
+from hasim.results.intervals import proportion_estimate, quantile_estimate, rate_estimate, t_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,7 +191,6 @@ _COLUMNS = (
 
 def _mean(values: NDArray[Any], level: float, unit: Any = "") -> Estimate | None:
     """The mean with an interval from the means of batches, which may depend on their neighbours a little."""
-    values = np.asarray(values, dtype=np.float64)
     if values.size == 0:
         return None
     if values.size < 2:
@@ -200,6 +199,8 @@ def _mean(values: NDArray[Any], level: float, unit: Any = "") -> Estimate | None
     batches = (
         values if values.size < 2 * BATCHES else np.array([each.mean() for each in np.array_split(values, BATCHES)])
     )
+    if values.dtype.kind != "f" and not values.any():
+        return rate_estimate(0, values.size, level)
     low, high = t_interval(batches, level)
     error = float(batches.std(ddof=1) / np.sqrt(batches.size))
     method = "t, one by one" if batches is values else f"t, {BATCHES} batches"

@@ -14,6 +14,7 @@ from hasim.results import Estimate
 from hasim.results.tasks import TaskFigures
 from hasim.units import duration_text, human
 
+SMALLEST = 1e-14
 SELDOM = 1e-9
 """A chance below which two ends of one task are not as far apart as a window."""
 
@@ -50,12 +51,17 @@ def _figures(cluster: Cluster, name: str, queue: Queue) -> TaskFigures:
     return TaskFigures(
         executions=Estimate.exact(means.executions),
         duplicates=Estimate.exact(0.0 if once else _duplicates(queue, delivery, means)),
-        lost=Estimate.exact(means.lost, "share"),
-        dead_letters=Estimate.exact(0.0 if once else means.dead_letters, "share"),
+        lost=Estimate.exact(_share(means.lost), "share"),
+        dead_letters=Estimate.exact(0.0 if once else _share(means.dead_letters), "share"),
         done_after_s=Estimate.exact(means.done_after, "seconds"),
         worker_s=Estimate.exact(means.worker_time, "seconds"),
         busy=Estimate.exact(busy, "share") if rate else None,
     )
+
+
+def _share(chance: float) -> float:
+    """A chance, or zero where it is less than what sums of floats are good for."""
+    return chance if chance > SMALLEST else 0.0
 
 
 def _apart(delivery: Delivery, work: Work, means: TaskMeans, window: float) -> float:
