@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -374,6 +374,8 @@ class _Page:
             console.print(page.story(self.story))
             console.print(page.story_facts(self.story))
             _print_requests(console, self.story)
+        columns = {**self.results, **({} if self.story is None else {"in the crash": self.story})}
+        _print_tasks(console, columns)
         for why in self.refusals.values():
             console.print(f"\n{why}", style="yellow", markup=False, highlight=False)
         _print_warnings(self._warnings())
@@ -417,7 +419,17 @@ def _show(result: Solution | Sample | Run, as_json: bool) -> None:
         if figures.blame:
             _heading(console, f"who takes {name} down", "")
             console.print(page.blame_bars(figures))
+    _print_tasks(console, {result.engine: result})
     _print_warnings(result.warnings)
+
+
+def _print_tasks(console: Console, results: Mapping[str, Solution | Sample | Run]) -> None:
+    from hasim.views import page
+
+    table = page.tasks_table(results)
+    if table is not None:
+        _heading(console, "what becomes of a task?", "means over tasks; latency from its arrival to its effect")
+        console.print(table)
 
 
 def _print_requests(console: Console, run: Run) -> None:

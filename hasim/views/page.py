@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from rich.text import Text
 from hasim.results import Estimate, Run, Sample, ServiceFigures, Solution
 from hasim.results.request_tables import HEADS, request_rows
 from hasim.results.tables import nines_text
+from hasim.results.tasks import TaskFigures
 from hasim.trace import Fact
 from hasim.units import human, share_text
 from hasim.views.agreement import Comparison
@@ -131,6 +133,37 @@ def requests_table(run: Run) -> Table | None:
     for row in request_rows(run.requests, run.phases()):
         name = Text(f"  {row.name}") if row.is_phase else Text(row.name, style="bold")
         table.add_row(name, *row.cells, Text(row.faults, style="dim"))
+    return table
+
+
+def tasks_table(results: Mapping[str, Result]) -> Table | None:
+    """What becomes of a task, a row for each figure of each queue, a column for each of the results, by name.
+
+    None where no tasks were followed.
+    """
+    known = {
+        name: {
+            queue: dict((each if isinstance(each, TaskFigures) else each.figures()).quantities())
+            for queue, each in result.tasks.items()
+        }
+        for name, result in results.items()
+        if result.tasks
+    }
+    if not known:
+        return None
+    table = _plain_table()
+    table.add_column("queue", style="bold")
+    table.add_column("")
+    for name in known:
+        table.add_column(name, justify="right")
+    for queue in dict.fromkeys(queue for queues in known.values() for queue in queues):
+        said = queue
+        for field in fields(TaskFigures):
+            cells = [queues.get(queue, {}).get(field.name) for queues in known.values()]
+            if any(cell is not None for cell in cells):
+                words = field.name.removesuffix("_s").replace("_", " ")
+                table.add_row(said, words, *map(_two_lines, cells))
+                said = ""
     return table
 
 
