@@ -14,8 +14,9 @@ from rich.tree import Tree
 from hasim.model.cluster import Cluster
 from hasim.model.demand import Arrivals, Poisson
 from hasim.model.failures import Failover, Failure
-from hasim.model.parts import Elected, Part, Workload
+from hasim.model.parts import Elected, Part, Queue, Workload
 from hasim.model.presets import preset
+from hasim.protocols.delivery import Delivery
 from hasim.protocols.lease.settings import Duty
 from hasim.protocols.reconcile.remedy import Remedy
 from hasim.units import duration_text, human, share_text
@@ -118,6 +119,8 @@ def _parameters(cluster: Cluster) -> Iterator[tuple[tuple[str | int, ...], str, 
             )
             yield ("parts", name, field), _failover(part.switch), ""
         yield from _requests(name, part)
+        if isinstance(part, Queue) and part.work is not None:
+            yield from _tasks(name, part)
         if isinstance(part, Workload):
             yield ("parts", name, "start"), f"a pod starts in {part.start.text()}", ""
             if part.crash is not None:
@@ -151,6 +154,32 @@ def _requests(name: str, part: Part) -> Iterator[tuple[tuple[str | int, ...], st
     if check is not None:
         said = f"a check every {duration_text(check.interval)}, down after {check.fall}, up after {check.rise}"
         yield ("parts", name, "check"), said, ""
+
+
+def _tasks(name: str, queue: Queue) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """What shapes the lot of tasks: how they are delivered, what they take, how results are written."""
+    delivery, work = queue.delivery, queue.work
+    assert delivery is not None and work is not None
+    if isinstance(delivery, Delivery):
+        said = f"again after {duration_text(delivery.ack_deadline)}, late acks {delivery.late_ack.replace('_', ' ')}"
+        most = "" if delivery.max_receives is None else f", {delivery.max_receives} times at most"
+    else:
+        said, most = f"a group over {delivery.partitions} partitions", f", batches of {delivery.max_poll_records}"
+    yield ("parts", name, "delivery", "ack_deadline"), said + most, ""
+    slow = f", of which {share_text(work.same)} is the task's" if work.same else ""
+    yield ("parts", name, "work", "takes"), f"an attempt takes {work.takes.text()}{slow}", ""
+    if work.crash is not None:
+        yield ("parts", name, "work", "crash"), f"a worker at work crashes after {work.crash.text()}", ""
+    if work.poison:
+        yield ("parts", name, "work", "poison"), f"{share_text(work.poison)} of tasks are poison", ""
+    if queue.effect is not None:
+        yield ("parts", name, "effect"), f"{queue.effect.kind}, which needs {queue.effect.needs}", ""
+    if queue.prefetch > 1:
+        yield ("parts", name, "prefetch"), f"{queue.prefetch} tasks in the buffer of a worker", ""
+    if queue.renew is not None:
+        yield ("parts", name, "renew"), f"deadlines begin anew every {duration_text(queue.renew)}", ""
+    if queue.producer.outbox is not None:
+        yield ("parts", name, "producer"), f"an outbox, looked at every {duration_text(queue.producer.outbox)}", ""
 
 
 def _duty(duty: Duty) -> str:
