@@ -32,6 +32,7 @@ def alone(queue: Queue, engine: str) -> Alone:
         why = "tasks wait for those before them in their partition"
         raise CannotModel("a consumer group", why, "use ha.simulate", engine)
     for given, what, why in (
+        (work.pauses is not None, "workers that pause", "they do at any moment, not in an attempt"),
         (delivery.checked_every, "deadlines that are looked at now and then", "when that is depends on the hour"),
         (delivery.closes_channel, "channels that are closed", "other tasks of the worker go with them"),
         (delivery.ordered, "tasks in order", "they wait for those before them"),

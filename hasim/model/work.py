@@ -13,6 +13,17 @@ from hasim.model.laws import LawField
 from hasim.units import Share
 
 
+class Pauses(Declared):
+    """Times in which a worker does nothing at all, nor renews anything: a full collection, a machine that is moved.
+
+    Live migrations of virtual machines pause them for well under a second (GCE) or up to five seconds (Azure, and now
+    and then about thirty); the documentation of Apache tells of a full collection of 21.7 s.
+    """
+
+    every: LawField = Field(description="From the end of a pause of a worker to its next.")
+    lasting: LawField = Field(description="How long a pause takes.")
+
+
 class Work(Declared):
     """One attempt at a task: how long it takes, and after how long the worker crashes, if it has not finished by then.
 
@@ -29,6 +40,7 @@ class Work(Declared):
     poison: Share = Field(
         default=0.0, description="Share of tasks that are poison: every attempt at one ends in a crash of its worker."
     )
+    pauses: Pauses | None = Field(default=None, description="When workers stand still; left out: never.")
 
     def lasting(self, task: npt.ArrayLike, own: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """How long attempts take, in seconds, whose task and which themselves have these normal scores; broadcast."""

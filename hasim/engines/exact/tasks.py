@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hasim.engines.exact.buffers import buffer_expiries
 from hasim.engines.exact.delivery import TaskMeans, beyond, task_figures
 from hasim.errors import CannotModel
 from hasim.model.cluster import Cluster
@@ -12,7 +13,10 @@ from hasim.protocols.delivery import Delivery
 from hasim.protocols.effects import Fenced, Keyed, Transactional, TwoPhase
 from hasim.results import Estimate
 from hasim.results.tasks import TaskFigures
-from hasim.units import duration_text, human
+from hasim.units import duration_text, human, share_text
+
+BUFFER_MAX = 200
+"""Places of a buffer that are looked at."""
 
 SMALLEST = 1e-14
 SELDOM = 1e-9
@@ -32,12 +36,24 @@ def solve_tasks(cluster: Cluster) -> tuple[dict[str, TaskFigures], list[str]]:
         try:
             found[name] = figures = _figures(cluster, name, part)
         except CannotModel as refusal:
+            notes += _of_buffers(name, part)
             notes.append(f"{name}: no exact figures of its tasks: {refusal.what}: {refusal.why}; {refusal.instead}")
             continue
         notes.append(f"{name}: its tasks find a worker that is free, and a resource that takes no time")
         if figures.busy is not None and figures.busy.value >= 1:
             notes.append(f"{name}: it has too few workers for what it executes: its line grows without end")
     return found, notes
+
+
+def _of_buffers(name: str, queue: Queue) -> list[str]:
+    """What full buffers do, of which there is a closed form."""
+    delivery, work = queue.delivery, queue.work
+    assert work is not None
+    if queue.prefetch == 1 or queue.renew is not None or not isinstance(delivery, Delivery):
+        return []
+    late = buffer_expiries(work.takes, min(queue.prefetch, BUFFER_MAX), delivery.deadline(1))
+    said = f"of tasks that fill the buffer of a worker at once {share_text(round(float(late.mean()), 4))} expire there"
+    return [f"{name}: {said}, of the last {share_text(round(float(late[-1]), 4))}"]
 
 
 def _figures(cluster: Cluster, name: str, queue: Queue) -> TaskFigures:

@@ -171,6 +171,18 @@ def test_renewal_keeps_long_tasks_where_nothing_sleeps() -> None:
     assert np.all(log.executions[log.settled] == 1)
 
 
+def test_with_renewal_only_silence_longer_than_the_deadline_costs_a_task() -> None:
+    # Pauses come nu = 1/52 a second, exponential with a mean of 2 s; the last renewal was up to a second before.
+    work = {"takes": {"fixed": "20s"}, "pauses": {"every": "50s", "lasting": "2s"}}
+    model = cluster(workers=20, delivery={"ack_deadline": "3s"}, work=work, renew="1s")
+    log = played(model, rate=0.5, over="10000s")
+    since = np.linspace(0.0, 1.0, 10_001)
+    rate = float(np.exp(-(3.0 - since) / 2.0).mean()) / 52.0
+    expired = log.counts["task expired"]
+    assert abs(expired - rate * log.worked_s.sum()) < 4.5 * sqrt(expired)
+    assert "jobs" not in ha.solve(model).tasks
+
+
 def test_a_slow_worker_is_too_slow_for_its_deadline() -> None:
     model = cluster(workers=1, delivery={"ack_deadline": "3s"}, work={"takes": {"fixed": "1s"}})
     load = ha.Load({"kind": "replay", "times": [0.5, 20.0]})

@@ -17,6 +17,7 @@ from hasim.engines.des.world.connection import Connection
 from hasim.machine import Machine
 from hasim.model.demand import Load
 from hasim.model.parts import Queue
+from hasim.model.work import Pauses
 from hasim.protocols.delivery import Broker, ConsumerGroup, Delivery, GroupBroker, GroupWorker, Worker
 from hasim.protocols.delivery.broker import keep
 from hasim.protocols.delivery.producer import NewTask, Producer, keep_rows
@@ -267,6 +268,8 @@ class DeliveryWorld:
 
     def _begun(self, name: str) -> None:
         self._started[name] = self.env._now
+        if self._work.pauses is not None and name in self._factors:
+            self._pause_later(self.world.nodes[name], self._work.pauses)
         if name == self.producer.name and self._producer_crash is not None:
             process = self.producer.process
             at = self.env._now + next(self._producer_crash)
@@ -276,6 +279,24 @@ class DeliveryWorld:
         if self.producer.process is process:
             delay = self._producer_restarts.delay(self._started[self.producer.name], self.env._now)
             self._down(self.producer, delay)
+
+    def _pause_later(self, node: Node, pauses: Pauses) -> None:
+        """Let the process that runs now pause again and again."""
+        process = node.process
+        every = draws(pauses.every, self._streams, f"{node.name}/pauses every")
+        lasting = draws(pauses.lasting, self._streams, f"{node.name}/pauses lasting")
+
+        def begin() -> None:
+            if node.process is process:
+                node.pause(self)
+                Alarm(self.env, self.env._now + next(lasting), end)
+
+        def end() -> None:
+            if node.process is process:
+                node.resume(self)
+                Alarm(self.env, self.env._now + next(every), begin)
+
+        Alarm(self.env, self.env._now + next(every), begin)
 
     def _ended(self, name: str, power: bool) -> None:
         if name in self._factors:
