@@ -164,7 +164,7 @@ def simulate(
         console = _console()
         console.print(page.story(history))
         console.print(page.story_facts(history))
-        _print_requests(console, history)
+        _print_tables(console, history, {})
     _finish(stopped())
 
 
@@ -233,7 +233,7 @@ def schema() -> None:
 @app.command()
 def validate(
     what: Annotated[
-        Literal["raft", "balancers", "leases"],
+        Literal["raft", "balancers", "leases", "queues"],
         typer.Argument(help="What to hold against real systems and the literature."),
     ],
     quick: Annotated[bool, typer.Option("--quick", help="An eighth of the trials, in about a minute.")] = False,
@@ -247,19 +247,20 @@ def validate(
     from hasim.validation.balancers import report as balancers_report
     from hasim.validation.leases import page as leases_page
     from hasim.validation.leases import report as leases_report
+    from hasim.validation.queues import page as queues_page
+    from hasim.validation.queues import report as queues_report
 
     folder = None if out is None else raft_report.folder_of(out)
-    report: raft_report.RaftReport | balancers_report.BalancersReport | leases_report.LeasesReport
+    known: dict[str, tuple[Callable[..., Any], Callable[[Any], Any]]] = {
+        "raft": (raft_report.validate_raft, raft_report.table),
+        "balancers": (balancers_report.validate_balancers, balancers_page.table),
+        "leases": (leases_report.validate_leases, leases_page.table),
+        "queues": (queues_report.validate_queues, queues_page.table),
+    }
+    play, table = known[what]
     with _progress(f"validate {what}") as progress:
-        if what == "raft":
-            report = raft_report.validate_raft(quick, seed, progress)
-            shown = raft_report.table(report)
-        elif what == "balancers":
-            report = balancers_report.validate_balancers(quick, seed, progress)
-            shown = balancers_page.table(report)
-        else:
-            report = leases_report.validate_leases(quick, seed, progress)
-            shown = leases_page.table(report)
+        report = play(quick, seed, progress)
+        shown = table(report)
     written = [] if folder is None else report.write(folder)
     if as_json:
         _print_json(report.to_json())
@@ -373,9 +374,8 @@ class _Page:
             _heading(console, f"what if {self.target} crashes?", words)
             console.print(page.story(self.story))
             console.print(page.story_facts(self.story))
-            _print_requests(console, self.story)
-        columns = {**self.results, **({} if self.story is None else {"in the crash": self.story})}
-        _print_tasks(console, columns)
+        played = {} if self.story is None else {"in the crash": self.story}
+        _print_tables(console, self.story, {**self.results, **played})
         for why in self.refusals.values():
             console.print(f"\n{why}", style="yellow", markup=False, highlight=False)
         _print_warnings(self._warnings())
@@ -419,26 +419,22 @@ def _show(result: Solution | Sample | Run, as_json: bool) -> None:
         if figures.blame:
             _heading(console, f"who takes {name} down", "")
             console.print(page.blame_bars(figures))
-    _print_tasks(console, {result.engine: result})
+    _print_tables(console, None, {result.engine: result})
     _print_warnings(result.warnings)
 
 
-def _print_tasks(console: Console, results: Mapping[str, Solution | Sample | Run]) -> None:
+def _print_tables(console: Console, run: Run | None, results: Mapping[str, Solution | Sample | Run]) -> None:
+    """What became of the requests of a run, and of tasks in several results, where there are any."""
     from hasim.views import page
 
-    table = page.tasks_table(results)
-    if table is not None:
-        _heading(console, "what becomes of a task?", "means over tasks; latency from its arrival to its effect")
-        console.print(table)
-
-
-def _print_requests(console: Console, run: Run) -> None:
-    from hasim.views import page
-
-    table = page.requests_table(run)
-    if table is not None:
+    requests = None if run is None else page.requests_table(run)
+    if requests is not None:
         _heading(console, "what clients saw", "requests by when they arrived; latencies of those served")
-        console.print(table)
+        console.print(requests)
+    tasks = page.tasks_table(results)
+    if tasks is not None:
+        _heading(console, "what becomes of a task?", "means over tasks; latency from its arrival to its effect")
+        console.print(tasks)
 
 
 def _heading(console: Console, text: str, note: str, first: bool = False) -> None:
