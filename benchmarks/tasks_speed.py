@@ -5,8 +5,8 @@
 
 Exponential work of a second under an ack deadline of a second, late acks accepted, a worker always free: 1.4202
 executions a task. The SimPy model is what one would write in an hour: a process for each task that starts one for each
-delivery; it knows no broker, messages, queues, faults or effects. All take turns; the best round counts. CPU time of one
-thread.
+delivery; it knows no broker, messages, queues, faults or effects. All take turns; the best round counts. CPU time of
+one thread.
 """
 
 from __future__ import annotations

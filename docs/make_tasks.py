@@ -1,6 +1,6 @@
 """Draws docs/tasks.png, the README's picture of a redelivery storm.
 
-    python docs/make_tasks.py
+Run it with the Python that has hasim: `python docs/make_tasks.py`. It takes some seconds.
 """
 
 from __future__ import annotations

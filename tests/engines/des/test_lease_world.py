@@ -19,9 +19,9 @@ from scipy.stats import kstest
 from world_toys import Toy
 
 from hasim.checks.leadership import effects_once, one_leader, stale_effects
-from hasim.engines.des.world.connection import Connection
 from hasim.engines.des.leases.world import settling_time
 from hasim.engines.des.world import LeapingEnvironment, World, leap_again_and_again
+from hasim.engines.des.world.connection import Connection
 from hasim.engines.des.world.datagram import Packet
 from hasim.faults.verdict import DROP, PASS
 from hasim.machine import Event, Received, Send, Unlinked
