@@ -44,7 +44,8 @@ RECEIPTS: Final = 1 << 40
 class _Held:
     """A delivery that has not been settled: whose it is, and until when.
 
-    `missed`: its deadline passed and nobody noticed. `prepared`: its worker was promised that it can commit.
+    `missed`: its deadline passed and nobody noticed. `prepared`: its worker was promised that it can commit. `left`:
+    the connection on which it was delivered is gone.
     """
 
     task: Task
@@ -52,15 +53,17 @@ class _Held:
     until: float
     missed: bool = False
     prepared: bool = False
+    left: bool = False
 
 
 @dataclass(slots=True)
 class Kept:
-    """What the disk of a broker has: tasks that are not over, by name, and deliveries that are prepared."""
+    """What the disk of a broker has: tasks that are not over, by name, deliveries that are prepared, and ids put."""
 
     boots: int = 0
     tasks: dict[str, tuple[str, int]] = field(default_factory=dict)  # group, deliveries so far
     prepared: dict[int, tuple[str, str]] = field(default_factory=dict)  # task, worker
+    seen: dict[str, float] = field(default_factory=dict)  # when ids were put, oldest first
 
 
 def keep(saved: Any, record: Any) -> Any:
@@ -72,6 +75,11 @@ def keep(saved: Any, record: Any) -> Any:
     elif what == "task":
         name, group, received = rest
         kept.tasks[name] = (group, received)
+    elif what == "put":
+        name, at, window = rest
+        while kept.seen and kept.seen[oldest := next(iter(kept.seen))] + window <= at:
+            del kept.seen[oldest]
+        kept.seen[name] = at
     elif what == "prepared":
         receipt, name, worker = rest
         kept.prepared[receipt] = (name, worker)
@@ -93,7 +101,7 @@ class Broker:
     It hears Started, Received of the messages of producers and workers, Unlinked(worker), and its timers. It announces
     "task stored", "task delivered", "task expired", "task freed" (its worker is gone), "task acked" (with `late`), "ack
     refused", "dead letter" and "put again" (the same id, dropped), each with the task; "effect" where a transaction has
-    it here, with the ack; "prepared" and "decided", with the receipt.
+    it here, with the ack.
     """
 
     def __init__(self, delivery: Delivery, chance: Callable[[float], bool], ask: float = 1.0) -> None:
@@ -132,17 +140,23 @@ class Broker:
         """Take up what the disk has: nobody has any of it but those who may be about to commit."""
         kept = saved if isinstance(saved, Kept) else Kept()
         self._receipts = kept.boots * RECEIPTS
-        effects: list[Effect] = self._save("boot")
+        self._seen = dict(kept.seen)
+        effects: list[Effect] = [Save(("boot",))]  # durable or not: receipts of before must not come again
         for name, (group, received) in kept.tasks.items():
             self._tasks[name] = Task(name, group, received=received)
         for receipt, (name, worker) in kept.prepared.items():
             task = self._tasks[name]
             task.receipt = receipt
             self._held[receipt] = _Held(task, worker, self._now, prepared=True)
+            self._lines.hold(task)
             effects += self._inquire(receipt)
-        for task in self._tasks.values():
-            if task.receipt is None:
+        for task in [task for task in self._tasks.values() if task.receipt is None]:
+            if self._is_spent(task):
+                effects += self._bury(task)
+            elif task.received:
                 self._lines.put_again(task)
+            else:
+                self._lines.put(task)
         if self.delivery.checked_every:
             effects.append(SetTimer(CHECK, self.delivery.checked_every, self.delivery.checked_every))
         return effects
@@ -163,7 +177,8 @@ class Broker:
             if held is None:
                 return [Send(sender, Settled(message.receipt, False))]
             held.missed = False
-            return [Send(sender, Settled(message.receipt, True)), *self._wait(message.receipt, held)]
+            waits = [] if held.prepared else self._wait(message.receipt, held)
+            return [Send(sender, Settled(message.receipt, True)), *waits]
         if isinstance(message, Nack):
             return self._refused(sender, message)
         if isinstance(message, Prepare):
@@ -171,7 +186,7 @@ class Broker:
         if isinstance(message, Decide):
             return self._decided(sender, message)
         if isinstance(message, Hello):
-            self._asking.pop(sender, None)
+            self._leave(sender)
         return []
 
     def _fired(self, timer: str) -> list[Effect]:
@@ -189,7 +204,7 @@ class Broker:
         held = self._held.get(receipt)
         if held is None:
             return []
-        if self._chance(self.delivery.missed):
+        if not held.left and self._chance(self.delivery.missed):
             held.missed = True
             return []
         return [*self._passed(receipt), *self._deliver()]
@@ -221,7 +236,7 @@ class Broker:
 
     def _lost(self, worker: str) -> list[Effect]:
         """The connection of a worker has broken."""
-        self._asking.pop(worker, None)
+        self._leave(worker)
         effects: list[Effect] = []
         for receipt in [receipt for receipt, held in self._held.items() if held.worker == worker]:
             held = self._held[receipt]
@@ -229,17 +244,28 @@ class Broker:
                 effects += [CancelTimer(str(receipt)), *self._expire(receipt, "task freed")]
         return [*effects, *self._deliver()]
 
+    def _leave(self, worker: str) -> None:
+        """A connection is no more: what was asked on it is void, and nobody will ask again for what was delivered."""
+        self._asking.pop(worker, None)
+        if self.delivery.missed:
+            for held in self._held.values():
+                held.left = held.left or held.worker == worker
+
     # Puts and deliveries.
 
     def _put(self, sender: str, put: Put) -> list[Effect]:
         if self._is_known(put.task):
             return [Send(sender, Stored(put.n)), Announce("put again", {"task": put.task, "number": 0})]
         task = Task(put.task, put.group if self.delivery.ordered else "")
-        if put.task in self._tasks:  # the same work twice, and nobody can tell
-            task.name = f"{put.task}{AGAIN}{put.n}"
+        times = 1
+        while task.name in self._tasks:  # the same work twice, and nobody can tell
+            times += 1
+            task.name = f"{put.task}{AGAIN}{times}"
         self._tasks[task.name] = task
         self._lines.put(task)
-        saved = self._save("task", task.name, task.group, 0)
+        window = self.delivery.dedup_window
+        known = self._save("put", put.task, self._now, window) if window else []
+        saved = [*self._save("task", task.name, task.group, 0), *known]
         return [*saved, Send(sender, Stored(put.n)), self._said("task stored", task), *self._deliver()]
 
     def _is_known(self, name: str) -> bool:
@@ -295,14 +321,21 @@ class Broker:
         task.receipt = None
         self._of_receipt[receipt] = task
         said = self._said(kind, task)
-        most = self.delivery.max_receives
-        if most is not None and task.received >= most:
-            task.dead = True
-            return [said, *self._end(task), self._said("dead letter", task)]
+        if self._is_spent(task):
+            return [said, *self._bury(task)]
         if delay > 0:
             return [said, SetTimer(DELAYED + task.name, delay, delay)]
         self._lines.put_again(task)
         return [said]
+
+    def _is_spent(self, task: Task) -> bool:
+        """Whether it has been delivered as often as it may be."""
+        most = self.delivery.max_receives
+        return most is not None and task.received >= most
+
+    def _bury(self, task: Task) -> list[Effect]:
+        task.dead = True
+        return [*self._end(task), self._said("dead letter", task)]
 
     def _end(self, task: Task) -> list[Effect]:
         """A task is over."""
@@ -334,7 +367,9 @@ class Broker:
         if task.over:
             return [settled]  # another was faster; nobody is told
         effects = [*self._end(task), settled]
-        if task.receipt is not None:  # whoever has it now works in vain, and cannot tell from its ack either
+        if task.receipt is None:
+            effects.append(CancelTimer(DELAYED + task.name))
+        else:  # whoever has it now works in vain, and cannot tell from its ack either
             del self._held[task.receipt]
             self._of_receipt[task.receipt] = task
             effects.append(CancelTimer(str(task.receipt)))
@@ -364,7 +399,7 @@ class Broker:
         held = self._held.get(receipt)
         if held is None:
             return [Send(sender, Vote(receipt, False))]
-        held.prepared = True
+        held.prepared, held.missed = True, False
         return [
             *self._save("prepared", receipt, held.task.name, held.worker),
             Send(sender, Vote(receipt, True)),

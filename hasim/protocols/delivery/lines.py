@@ -51,9 +51,10 @@ class Lines:
             return task
         return None
 
-    def undo(self, task: Task) -> None:
-        """The task that was just asked for is not delivered after all."""
-        self._again.appendleft(task)
+    def hold(self, task: Task) -> None:
+        """A task that is out already: the others of its group wait."""
+        if task.group:
+            self._first[task.group] = task
 
     def end(self, task: Task) -> None:
         """A task is over: the next of its group may go."""

@@ -92,8 +92,10 @@ class Worker:
         return []
 
     def _leave(self) -> list[Effect]:
-        """Who was asked to stop goes when it has nothing left to do."""
-        return [] if self._has else [CancelTimer(TOUCH), Exit("asked to stop")]
+        """Who was asked to stop goes when it has nothing left to do, and nobody waits to hear what it decided."""
+        if self._has or not (self.finish is None or self.finish.is_at_rest):
+            return []
+        return [CancelTimer(TOUCH), Exit("asked to stop")]
 
     def _started(self, saved: Any) -> list[Effect]:
         first = [] if self.finish is None else self.finish.start(saved)
@@ -154,7 +156,7 @@ class Worker:
     def _went(self, went: Went, asks: bool = True) -> list[Effect]:
         effects, through = went
         if not (through and self._finishing):
-            return effects
+            return [*effects, *self._leave()] if self._stopping else effects
         self._finishing = False
         return [*effects, self._said("work ended", self._has[0]), *self._next(asks)]
 
@@ -163,7 +165,8 @@ class Worker:
         self._has.popleft()
         if self._stopping:
             return self._leave()
-        more: list[Effect] = [Send(self.broker, Take())] if asks else []
+        # With as many as it may have, since it was given some that it had asked for before it connected again: none.
+        more: list[Effect] = [Send(self.broker, Take())] if asks and len(self._has) < self.prefetch else []
         if self._has:
             return [*more, *self._begin()]
         return [*more, CancelTimer(TOUCH)] if self.renew is not None else more

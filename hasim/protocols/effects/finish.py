@@ -15,6 +15,7 @@ from hasim.protocols.delivery.messages import (
     Decide,
     Decided,
     Delivered,
+    Hello,
     Inquire,
     Prepare,
     Vote,
@@ -35,6 +36,11 @@ class Finish(ABC):
         self.broker = broker
         self.sink = sink
         self.task = Delivered("", 0, 0)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nobody waits for what only this process knows, tasks under way apart."""
+        return True
 
     def start(self, saved: Any) -> list[Effect]:
         """The worker's process begins."""
@@ -93,11 +99,9 @@ class StepsFinish(Finish):
 
     def __init__(self, broker: str, sink: str, key_first: bool, acks: bool = True) -> None:
         super().__init__(broker, sink)
-        task = self.task
         self._key_first = key_first
         self._acks = acks
         self._left: list[Callable[[Delivered], Any]] = []
-        self.task = task
 
     def result(self, now: float) -> list[Effect]:
         def look(task: Delivered) -> Any:
@@ -157,9 +161,13 @@ class TwoPhaseFinish(Finish):
         self._collecting: int | None = None  # the receipt that is being voted on
         self._waiting: dict[int, set[str]] = {}  # who has not carried out a decision
 
+    @property
+    def is_at_rest(self) -> bool:
+        return not self._waiting
+
     def start(self, saved: Any) -> list[Effect]:
-        """Tell again what was decided before the end of the last process."""
-        return [effect for receipt in saved or () for effect in self._tell(receipt, True)]
+        """Let the resource ask, and tell again what was decided before the end of the last process."""
+        return [Send(self.sink, Hello()), *(effect for receipt in saved or () for effect in self._tell(receipt, True))]
 
     def result(self, now: float) -> list[Effect]:
         task = self.task

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hasim.machine import Announce, CancelTimer, Effect, Event, Fired, Received, Send, SetTimer
-from hasim.protocols.delivery.messages import Decide, Decided, Inquire, Prepare, Vote
+from hasim.protocols.delivery.messages import Decide, Decided, Hello, Inquire, Prepare, Vote
 from hasim.protocols.effects.messages import Look, Mark, Outcome, Show, Told, Write
 from hasim.protocols.effects.settings import EffectKind, Fenced, Keyed, TwoPhase
 
@@ -52,11 +52,15 @@ class Sink:
             return []
         if isinstance(message, Decide):
             return self._decided(sender, message)
+        if isinstance(message, Prepare):  # its log is waited for by its coordinator
+            return self._prepare(sender, message)
+        if isinstance(message, Hello):  # a coordinator that can be asked from now on
+            return []
         self._numbers += 1
         timer = str(self._numbers)
         self._under_way[timer] = (sender, message)
         looks = isinstance(message, Look) or (isinstance(message, Write) and message.keyed)
-        writes = not isinstance(message, Look | Prepare)  # a participant's log is waited for by its coordinator
+        writes = not isinstance(message, Look)
         lasting = self._lookup * looks + self.kind.takes * writes
         return [SetTimer(timer, lasting, lasting)]
 
@@ -65,8 +69,6 @@ class Sink:
             return [Send(sender, Told(message.n, "seen" if self._knows(message.task, now) else "done"))]
         if isinstance(message, Mark):
             return [Send(sender, Told(message.n, self._mark(message.task, now)))]
-        if isinstance(message, Prepare):
-            return self._prepare(sender, message)
         assert isinstance(message, Write), f"a worker asked for {message!r}"
         if self._fences and message.token < self._token.get(message.task, 0):
             refused = Announce("result refused", {"task": message.task, "number": message.token})
