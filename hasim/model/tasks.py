@@ -22,6 +22,7 @@ class Alone(NamedTuple):
     work: Work
     renew: float | None
     at_most_once: bool
+    nack_delay: float
 
 
 def alone(queue: Queue, engine: str) -> Alone:
@@ -35,6 +36,7 @@ def alone(queue: Queue, engine: str) -> Alone:
         (work.pauses is not None, "workers that pause", "they do at any moment, not in an attempt"),
         (delivery.checked_every, "deadlines that are looked at now and then", "when that is depends on the hour"),
         (delivery.closes_channel, "channels that are closed", "other tasks of the worker go with them"),
+        (delivery.redrive is not None, "dead letters that are put back", "a task has several lives"),
         (delivery.ordered, "tasks in order", "they wait for those before them"),
         (delivery.missed, "deadlines that are missed", "the task then waits for what its worker does next"),
         (queue.prefetch > 1, f"a prefetch of {queue.prefetch}", "tasks wait for one another in a worker's buffer"),
@@ -43,7 +45,7 @@ def alone(queue: Queue, engine: str) -> Alone:
             raise CannotModel(what, why, "use ha.simulate", engine)
     if isinstance(queue.effect, Fenced):  # the next attempt shows its token the moment the deadline has passed
         delivery = delivery.model_copy(update={"late_ack": "rejected"})
-    return Alone(delivery, work, queue.renew, queue.acks == "before")
+    return Alone(delivery, work, queue.renew, queue.acks == "before", queue.nack_delay)
 
 
 def tasks_per_second(queue: str, parts: dict[str, Part], loads: dict[str, Load]) -> float:

@@ -40,6 +40,9 @@ class Work(Declared):
     poison: Share = Field(
         default=0.0, description="Share of tasks that are poison: every attempt at one ends in a crash of its worker."
     )
+    fails: Share = Field(
+        default=0.0, description="Share of attempts that end in an error, upon which the worker gives the task back."
+    )
     pauses: Pauses | None = Field(default=None, description="When workers stand still; left out: never.")
 
     def lasting(self, task: npt.ArrayLike, own: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -107,6 +107,7 @@ def beyond(work: Work) -> str:
 def _refuse_formless(delivery: Delivery, work: Work, renew: float | None) -> None:
     for given, what in (
         (bool(delivery.backoff), "a list of deadlines"),
+        (work.fails > 0, "attempts that end in an error"),
         (
             delivery.frees_lost and work.crash is not None and renew is None and delivery.late_ack == "accepted",
             "late acks that are accepted beside crashes that are seen",

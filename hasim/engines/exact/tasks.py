@@ -57,7 +57,7 @@ def _of_buffers(name: str, queue: Queue) -> list[str]:
 
 
 def _figures(cluster: Cluster, name: str, queue: Queue) -> TaskFigures:
-    delivery, work, renew, once = alone(queue, "solve")
+    delivery, work, renew, once, _ = alone(queue, "solve")
     if once:
         means = task_figures(Delivery(ack_deadline=beyond(work), max_receives=1), work)
     else:

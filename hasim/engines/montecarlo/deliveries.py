@@ -46,18 +46,20 @@ def sample_deliveries(
     rng: np.random.Generator,
     renew: float | None = None,
     window: float | None = None,
+    nack_delay: float = 0.0,
 ) -> Deliveries:
     """Return what becomes of `count` independent tasks; CannotModel where one of them would be delivered for ever.
 
     With `renew` the deadlines of live workers begin anew so often, in seconds. With a `window`, also in seconds, an
-    idempotency key absorbs effects until it is forgotten: `effects` are those that are left.
+    idempotency key absorbs effects until it is forgotten: `effects` are those that are left. Attempts that end in an
+    error bring the task back after `nack_delay` seconds.
     """
     executions, effects = np.zeros(count, np.int32), np.zeros(count, np.int32)
     done, worked = np.full(count, np.inf), np.zeros(count)
     for start in range(0, count, BLOCK):
         block = slice(start, min(start + BLOCK, count))
         rows = Deliveries(executions[block], effects[block], done[block], worked[block])
-        _play(delivery, work, rng, rows, renew, window)
+        _play(delivery, work, rng, rows, renew, window, nack_delay)
     return Deliveries(executions, effects, done, worked)
 
 
@@ -68,6 +70,7 @@ def _play(
     rows: Deliveries,
     renew: float | None,
     window: float | None,
+    nack_delay: float,
 ) -> None:
     """Deliver the tasks of a block until each is done, or has been delivered as often as it may be."""
     executions, effects, done = rows.executions, rows.effects, rows.done_after
@@ -89,7 +92,13 @@ def _play(
             crash = np.where(poison[left], np.minimum(crash, lasting), crash)
         finished = np.asarray(crash > lasting) & np.ones(left.size, bool)
         wait = delivery.deadline(number + 1)
-        next_begin: Floats | float = begin + _until_next(delivery, wait, crash, finished, renew)
+        gap = _until_next(delivery, wait, crash, finished, renew)
+        if work.fails:
+            failed = finished & (rng.random(left.size) < work.fails)
+            in_time = failed if renew is not None else failed & (lasting <= wait)
+            gap = np.where(in_time, lasting + nack_delay, gap)
+            finished &= ~failed
+        next_begin: Floats | float = begin + gap
         counts = finished if accepted or renew is not None else finished & (lasting <= wait)
         executions[left] += 1
         effects[left] += finished

@@ -18,7 +18,7 @@ from hasim.model.tasks import alone, tasks_per_second
 from hasim.protocols.delivery import Delivery
 from hasim.protocols.effects import Fenced, Keyed, Transactional, TwoPhase
 from hasim.results.estimate import Estimate, Unit
-from hasim.results.intervals import proportion_estimate
+from hasim.results.intervals import proportion_estimate, rate_estimate
 from hasim.results.tasks import TaskFigures
 from hasim.streams import Streams
 from hasim.units import duration_text
@@ -48,7 +48,7 @@ def estimate_tasks(cluster: Cluster, count: int, seed: int, level: float) -> tup
 
 
 def _figures(cluster: Cluster, name: str, queue: Queue, count: int, seed: int, level: float) -> TaskFigures:
-    delivery, work, renew, once = alone(queue, "estimate")
+    delivery, work, renew, once, nack_delay = alone(queue, "estimate")
     effect, window = queue.effect, None
     if isinstance(effect, Keyed):
         if effect.order != "together":
@@ -61,7 +61,7 @@ def _figures(cluster: Cluster, name: str, queue: Queue, count: int, seed: int, l
     rng = Streams(seed)[f"{name}/tasks"]
     sums = _Sums()
     for start in range(0, count, BLOCK):
-        sums.add(sample_deliveries(delivery, work, min(BLOCK, count - start), rng, renew, window))
+        sums.add(sample_deliveries(delivery, work, min(BLOCK, count - start), rng, renew, window, nack_delay))
     rate = tasks_per_second(name, dict(cluster.parts), dict(cluster.loads))
     worker = sums.mean("worker", level, "seconds")
     one_effect = once or isinstance(effect, Transactional | TwoPhase | Fenced)
@@ -108,6 +108,8 @@ class _Sums:
         count, total, squares = self.moments[name]
         if not count:
             return None
+        if not total and not unit:  # of what is counted nothing was seen
+            return rate_estimate(0, count, level)
         mean = total / count
         if count < 2:
             return Estimate(mean, 0.0, float("inf"), level, "a single one", count, unit=unit)

@@ -19,7 +19,7 @@ from hasim.protocols.effects import AnyEffect, Keyed, Transactional, TwoPhase
 from hasim.protocols.health import AnyRestart, CrashLoopBackOff
 from hasim.units import Count, Seconds, human
 
-OF_TASKS = ("effect", "acks", "prefetch", "renew", "producer", "latency", "restart")
+OF_TASKS = ("effect", "acks", "prefetch", "renew", "nack_delay", "producer", "latency", "restart")
 
 
 class Queue(Part):
@@ -46,6 +46,9 @@ class Queue(Part):
     prefetch: Count = Field(default=1, ge=1, le=100_000, description="Tasks that a worker may have, one at work.")
     renew: Seconds | None = Field(
         default=None, gt=0, description="So often workers begin the deadlines of their tasks anew; left out: never."
+    )
+    nack_delay: Seconds = Field(
+        default=0.0, description="How long a task waits that a worker has given back after an error."
     )
     producer: Producing = Field(default=Producing(), description="Who puts the tasks.")
     latency: LawField = Field(
@@ -85,11 +88,13 @@ class Queue(Part):
         if self.acks == "before" and self.renew is not None:
             yield "renew", "a task that is acked before the work has no deadline to renew"
         if isinstance(delivery, ConsumerGroup):
-            for field in ("prefetch", "renew", "acks"):
+            for field in ("prefetch", "renew", "acks", "nack_delay"):
                 if field in self.model_fields_set:
                     yield field, "is of queues with an ack deadline; a consumer group has batches and heartbeats"
             if isinstance(effect, Transactional | TwoPhase):
                 yield "effect", f"got {effect.kind}, which is played with queues that have an ack deadline"
+            if self.work is not None and self.work.fails:
+                yield "work", "got `fails`; in a partition nothing can be given back"
             if self.producer.groups is not None:
                 yield "producer", "`groups` are of a queue that is `ordered`; a consumer group has partitions"
         if isinstance(delivery, Delivery):

@@ -32,6 +32,7 @@ from hasim.protocols.delivery.settings import Delivery
 DELAYED: Final = "delayed "
 IN_DOUBT: Final = "in doubt "
 CHECK: Final = "check"
+REDRIVE: Final = "redrive "
 
 AGAIN: Final = " again "
 """Marks the names of tasks that were put under the id of one that is not over."""
@@ -64,6 +65,7 @@ class Kept:
     tasks: dict[str, tuple[str, int]] = field(default_factory=dict)  # group, deliveries so far
     prepared: dict[int, tuple[str, str]] = field(default_factory=dict)  # task, worker
     seen: dict[str, float] = field(default_factory=dict)  # when ids were put, oldest first
+    dead: dict[str, str] = field(default_factory=dict)  # dead letters that will be put back, and their group
 
 
 def keep(saved: Any, record: Any) -> Any:
@@ -83,6 +85,11 @@ def keep(saved: Any, record: Any) -> Any:
     elif what == "prepared":
         receipt, name, worker = rest
         kept.prepared[receipt] = (name, worker)
+    elif what == "dead":
+        name, group = rest
+        kept.dead[name] = group
+    elif what == "redriven":
+        kept.dead.pop(rest[0], None)
     elif what == "undecided no more":
         kept.prepared.pop(rest[0], None)
     else:
@@ -99,9 +106,9 @@ class Broker:
     commit stays with it until it says what was decided, however long that takes; every `ask` seconds it is asked.
 
     It hears Started, Received of the messages of producers and workers, Unlinked(worker), and its timers. It announces
-    "task stored", "task delivered", "task expired", "task freed" (its worker is gone), "task acked" (with `late`), "ack
-    refused", "dead letter" and "put again" (the same id, dropped), each with the task; "effect" where a transaction has
-    it here, with the ack.
+    "task stored", "task delivered", "task expired", "task freed" (its worker is gone), "task refused" (given back),
+    "task acked" (with `late`), "ack refused", "dead letter", "task redriven" and "put again" (the same id, dropped),
+    each with the task; "effect" where a transaction has it here, with the ack.
     """
 
     def __init__(self, delivery: Delivery, chance: Callable[[float], bool], ask: float = 1.0) -> None:
@@ -116,12 +123,13 @@ class Broker:
         self._asking: dict[str, int] = {}  # how many tasks each worker asks for, whose turn it is first
         self._receipts = 0
         self._seen: dict[str, float] = {}  # when ids were put, oldest first
+        self._dead: dict[str, str] = {}  # dead letters that will be put back, and their group
         self._now = 0.0
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has no task."""
-        return not self._tasks
+        """Whether it has no task, nor a dead letter that will be one again."""
+        return not (self._tasks or self._dead)
 
     def step(self, event: Event, now: float) -> list[Effect]:
         """Take in an event and ask for effects, in order."""
@@ -157,6 +165,8 @@ class Broker:
                 self._lines.put_again(task)
             else:
                 self._lines.put(task)
+        self._dead = dict(kept.dead)
+        effects += [self._redrive_later(name) for name in self._dead]
         if self.delivery.checked_every:
             effects.append(SetTimer(CHECK, self.delivery.checked_every, self.delivery.checked_every))
         return effects
@@ -198,6 +208,8 @@ class Broker:
                 return []
             self._lines.put_again(task)
             return self._deliver()
+        if timer.startswith(REDRIVE):
+            return self._redrive(timer.removeprefix(REDRIVE))
         if timer.startswith(IN_DOUBT):
             return self._inquire(int(timer.removeprefix(IN_DOUBT)))
         receipt = int(timer)
@@ -335,7 +347,22 @@ class Broker:
 
     def _bury(self, task: Task) -> list[Effect]:
         task.dead = True
-        return [*self._end(task), self._said("dead letter", task)]
+        buried = [*self._end(task), self._said("dead letter", task)]
+        if self.delivery.redrive is None:
+            return buried
+        self._dead[task.name] = task.group
+        return [*buried, *self._save("dead", task.name, task.group), self._redrive_later(task.name)]
+
+    def _redrive_later(self, name: str) -> Effect:
+        wait = self.delivery.redrive or 0.0
+        return SetTimer(REDRIVE + name, wait, wait)
+
+    def _redrive(self, name: str) -> list[Effect]:
+        """Somebody puts a dead letter back, as good as new."""
+        task = self._tasks[name] = Task(name, self._dead.pop(name))
+        self._lines.put(task)
+        saved = [*self._save("redriven", name), *self._save("task", name, task.group, 0)]
+        return [*saved, self._said("task redriven", task), *self._deliver()]
 
     def _end(self, task: Task) -> list[Effect]:
         """A task is over."""

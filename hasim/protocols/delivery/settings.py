@@ -38,6 +38,9 @@ class Delivery(Declared):
     max_receives: Count | None = Field(
         default=None, ge=1, le=1000, description="Deliveries before a task becomes a dead letter; left out: no limit."
     )
+    redrive: Seconds | None = Field(
+        default=None, gt=0, description="Dead letters are put back into the queue after so long; left out: never."
+    )
     backoff: tuple[Annotated[Seconds, Field(gt=0)], ...] = Field(
         default=(), max_length=100, description="Deadlines of the first, second … delivery; the last for all further."
     )

@@ -41,11 +41,13 @@ class Worker:
     ack: that is what at-least-once means. With one, the result is written as it says, and it sees to the ack. A worker
     that acks before it works (`ack_first`) does nothing twice, and what it has when it crashes is lost: at most once.
 
+    Where `errs()` says so an attempt ends in an error, and the task is given back, to wait for `nack_delay` seconds.
+
     When the broker is gone, or has closed the channel, it goes on with its work, forgets what it has not begun, and
     asks for new tasks. Asked to stop, it ends what it is at, and gives back what it has not begun.
 
     It hears Started, Received, Unlinked(broker), Stopping, and its timers. It announces "work begun", "effect" without
-    a `finish`, and "work ended" with one, with the task and the number of its delivery.
+    a `finish`, "work ended" with one, and "work failed", with the task and the number of its delivery.
     """
 
     def __init__(
@@ -56,6 +58,8 @@ class Worker:
         renew: float | None = None,
         ack_first: bool = False,
         finish: Finish | None = None,
+        errs: Callable[[], bool] | None = None,
+        nack_delay: float = 0.0,
     ) -> None:
         """A worker that has not been started."""
         self.broker = broker
@@ -63,6 +67,8 @@ class Worker:
         self.renew = None if ack_first else renew
         self.ack_first = ack_first
         self.finish = finish
+        self.nack_delay = nack_delay
+        self._errs = errs
         self._lasting = lasting
         self._has: deque[Delivered] = deque()
         self._finishing = False
@@ -146,10 +152,13 @@ class Worker:
 
     def _worked(self, now: float) -> list[Effect]:
         """The work is done."""
+        task = self._has[0]
+        if self._errs is not None and self._errs():
+            nack = [] if self.ack_first else [Send(self.broker, Nack(task.receipt, self.nack_delay))]
+            return [self._said("work failed", task), *nack, *self._next()]
         if self.finish is not None:
             self._finishing = True
             return self.finish.result(now)
-        task = self._has[0]
         ack = [] if self.ack_first else [Send(self.broker, Ack(task.receipt))]
         return [self._said("effect", task), *ack, *self._next()]
 

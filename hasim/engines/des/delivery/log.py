@@ -23,7 +23,7 @@ COUNTED = frozenset(
             "result refused",
             "crashed at work",
         ),
-        *("rebalance begun", "dead letter"),
+        *("rebalance begun", "dead letter", "task redriven", "work failed"),
     }
 )
 """Facts of which a log has the number."""
@@ -81,6 +81,9 @@ class TaskNotes:
         elif kind == "dead letter":
             self.under_way -= 1
             self._first("dead", row, now)
+        elif kind == "task redriven":
+            self.under_way += 1
+            self._times["dead"][row] = nan
         elif kind == "prepared":
             self._doubts[task] = now
         elif kind == "decided":

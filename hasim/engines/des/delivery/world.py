@@ -69,6 +69,7 @@ class DeliveryWorld:
         self._machines: dict[str, Worker | GroupWorker] = {}
         self._producing: Producer | None = None
         self._group: GroupBroker | None = None
+        self._queueing: Broker | None = None
         self._at: dict[str, tuple[str, float]] = {}  # what each worker is at, and since when
         self._crashes: dict[str, Alarm] = {}
         self._started: dict[str, float] = {}
@@ -108,7 +109,8 @@ class DeliveryWorld:
             return self._group
         effect = self.queue.effect
         ask = effect.ask if isinstance(effect, TwoPhase) else 1.0
-        return Broker(self._delivery, lambda share: bool(share) and self._chance() < share, ask)
+        self._queueing = Broker(self._delivery, lambda share: bool(share) and self._chance() < share, ask)
+        return self._queueing
 
     def _add_sink(self) -> Node | None:
         effect = self.queue.effect
@@ -133,11 +135,17 @@ class DeliveryWorld:
                 worker = GroupWorker(self.broker.name, self._delivery, lasting, finish)
             else:
                 before = queue.acks == "before"
-                worker = Worker(self.broker.name, lasting, queue.prefetch, queue.renew, before, finish)
+                errs = self._errs if self._work.fails else None
+                worker = Worker(
+                    self.broker.name, lasting, queue.prefetch, queue.renew, before, finish, errs, queue.nack_delay
+                )
             self._machines[name] = worker
             return worker
 
         return build
+
+    def _errs(self) -> bool:
+        return self._chance() < self._work.fails
 
     def _finish(self) -> Finish | None:
         effect = self.queue.effect
@@ -253,7 +261,7 @@ class DeliveryWorld:
     def _worker(self, kind: str, name: str, task: str, now: float) -> None:
         if kind == "work begun":
             self._at[name] = (task, now)
-        elif kind == "work ended" or (kind == "effect" and self.queue.effect is None):
+        elif kind in ("work ended", "work failed") or (kind == "effect" and self.queue.effect is None):
             self._left(name)
 
     def _left(self, name: str) -> None:
@@ -332,7 +340,8 @@ class DeliveryWorld:
     def is_calm(self) -> bool:
         """Whether there is no task, and nobody waits for one who does not say so."""
         processes = [node.process for node in self.world.nodes.values()]
-        calm = not self.notes.under_way and self._producing is not None and self._producing.is_idle
+        empty = not self.notes.under_way if self._queueing is None else self._queueing.is_empty
+        calm = empty and self._producing is not None and self._producing.is_idle
         return calm and all(process is not None for process in processes) and not self._at
 
     @property
