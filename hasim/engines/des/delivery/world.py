@@ -9,6 +9,7 @@ from math import inf, prod
 from typing import Any, Final
 
 from hasim.engines.des.delivery.log import COUNTED, TaskNotes
+from hasim.engines.des.delivery.luck import Luck
 from hasim.engines.des.draws import draws, durations
 from hasim.engines.des.reach import Contact, let_meet
 from hasim.engines.des.world import LeapingEnvironment, Node, Rhythm, Touch, World
@@ -24,15 +25,12 @@ from hasim.protocols.delivery.producer import NewTask, Producer, keep_rows
 from hasim.protocols.effects import Finish, Sink, Transactional, TwoPhase, finish_of
 from hasim.protocols.effects.finish import keep_decisions
 from hasim.results.tasks import TaskLog
-from hasim.streams import FEW, Streams, uniforms
+from hasim.streams import Streams
 from hasim.trace import Detail
 
 Note = Callable[[str, str, Detail], None]
 
 ENDS: Final = ("process crashed", "process exited", "power lost")
-NEVER_S: Final = 1e9
-"""Seconds that an attempt at poison would take, if its worker did not crash before."""
-
 CALM_AFTER_S: Final = 5.0
 """So long nothing must have happened before calm is leapt over: longer than any message is under way."""
 
@@ -66,7 +64,6 @@ class DeliveryWorld:
         self._work, self._delivery = queue.work, queue.delivery
         self._note = note
         self._streams = streams
-        self._machines: dict[str, Worker | GroupWorker] = {}
         self._producing: Producer | None = None
         self._group: GroupBroker | None = None
         self._queueing: Broker | None = None
@@ -76,12 +73,7 @@ class DeliveryWorld:
         self._factors: dict[str, list[tuple[float, Touch]]] = {name: [] for name in self.names}
         self._restarts = {name: queue.restart.counting() for name in self.names}
         self._producer_restarts = queue.producer.restart.counting()
-        self._poison: set[str] = set()
-        self._scores: dict[str, float] = {}  # of tasks whose attempts are alike
-        self._chance = uniforms(streams[f"{part}/chance"], FEW)
-        self._groups = uniforms(streams[f"{part}/groups"], FEW)
-        self._crash = None if queue.work.crash is None else draws(queue.work.crash, streams, f"{part}/crash")
-        self._takes = draws(queue.work.takes, streams, f"{part}/takes")
+        self._luck = Luck(queue.work, streams, part)
         crash = queue.producer.crash
         self._producer_crash = None if crash is None else draws(crash, streams, f"{part} producer/crash")
 
@@ -109,7 +101,7 @@ class DeliveryWorld:
             return self._group
         effect = self.queue.effect
         ask = effect.ask if isinstance(effect, TwoPhase) else 1.0
-        self._queueing = Broker(self._delivery, lambda share: bool(share) and self._chance() < share, ask)
+        self._queueing = Broker(self._delivery, self._luck.happens, ask)
         return self._queueing
 
     def _add_sink(self) -> Node | None:
@@ -130,22 +122,14 @@ class DeliveryWorld:
 
         def build() -> Machine:
             queue, finish = self.queue, self._finish()
-            worker: Worker | GroupWorker
             if isinstance(self._delivery, ConsumerGroup):
-                worker = GroupWorker(self.broker.name, self._delivery, lasting, finish)
-            else:
-                before = queue.acks == "before"
-                errs = self._errs if self._work.fails else None
-                worker = Worker(
-                    self.broker.name, lasting, queue.prefetch, queue.renew, before, finish, errs, queue.nack_delay
-                )
-            self._machines[name] = worker
-            return worker
+                return GroupWorker(self.broker.name, self._delivery, lasting, finish)
+            before, errs = queue.acks == "before", self._luck.errs if self._work.fails else None
+            return Worker(
+                self.broker.name, lasting, queue.prefetch, queue.renew, before, finish, errs, queue.nack_delay
+            )
 
         return build
-
-    def _errs(self) -> bool:
-        return self._chance() < self._work.fails
 
     def _finish(self) -> Finish | None:
         effect = self.queue.effect
@@ -195,36 +179,24 @@ class DeliveryWorld:
             return
         self.changed_at = self.env._now
         self.notes.arrived(task, self.env._now)
-        if self._work.poison and self._chance() < self._work.poison:
-            self._poison.add(task)
+        self._luck.arrived(task)
         groups = self.queue.producer.groups
-        group = "" if groups is None else f"group-{int(self._groups() * groups) + 1}"
+        group = "" if groups is None else self._luck.group(groups)
         if groups is None and isinstance(self._delivery, Delivery) and self._delivery.ordered:
             group = "all"
         self.producer.propose(NewTask(task, group), "", lambda ref, result: None)
 
     def _lasting(self, name: str, task: str) -> float:
         """How long an attempt takes that begins now, in seconds; set when its worker will crash."""
-        work = self._work
-        if work.same:
-            score = self._scores.get(task)
-            if score is None:
-                score = self._scores[task] = float(self._streams[f"{self.part}/tasks"].standard_normal())
-            own = float(self._streams[f"{self.part}/attempts"].standard_normal()) if work.same < 1 else 0.0
-            lasting = float(work.lasting(score, own))
-        else:
-            lasting = next(self._takes)
+        lasting, crash = self._luck.attempt(task)
         factors = self._factors[name]
         if factors:
             for _, touch in factors:
                 touch.touched = True
             lasting *= prod(factor for factor, _ in factors)
-        crash = inf if self._crash is None else next(self._crash)
-        if task in self._poison:
-            crash, lasting = min(crash, lasting), inf
         if crash < inf:
             self._crashes[name] = Alarm(self.env, self.env._now + crash, lambda: self._crash_at_work(name))
-        return min(lasting, NEVER_S)
+        return lasting
 
     def _crash_at_work(self, name: str) -> None:
         node = self.world.nodes[name]
