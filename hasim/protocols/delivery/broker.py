@@ -34,7 +34,7 @@ IN_DOUBT: Final = "in doubt "
 CHECK: Final = "check"
 REDRIVE: Final = "redrive "
 
-AGAIN: Final = " again "
+AGAIN: Final = "\0again "
 """Marks the names of tasks that were put under the id of one that is not over."""
 
 RECEIPTS: Final = 1 << 40

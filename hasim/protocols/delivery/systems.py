@@ -119,7 +119,7 @@ def _spelled_out(value: Any) -> Any:
     name = given.pop("system", None)
     if name is None:
         return {"kind": "deadline", **given}
-    if name not in SYSTEMS:
+    if not isinstance(name, str) or name not in SYSTEMS:
         known = ", ".join(SYSTEMS)
         raise ModelError.of([at(("system",), f"got {name!r}; known are {known}{nearest(str(name), SYSTEMS)}")])
     return {"kind": "deadline", **SYSTEMS[name].settings, **given}
