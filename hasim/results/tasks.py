@@ -149,7 +149,7 @@ class TaskLog:
             latency_s=_mean(latency, level, "seconds"),
             latency_p99_s=quantile_estimate(np.sort(latency), 0.99, level) if latency.size > 1 else None,
             worker_s=worker,
-            busy=worker.scaled(of_all, "share"),
+            busy=_clipped(worker.scaled(of_all, "share")),
         )
 
     @property
@@ -187,6 +187,11 @@ _COLUMNS = (
     "effects",
     "worked_s",
 )
+
+
+def _clipped(share: Estimate) -> Estimate:
+    """A share is at most one, whatever its interval."""
+    return replace(share, value=min(share.value, 1.0), low=min(share.low, 1.0), high=min(share.high, 1.0))
 
 
 def _mean(values: NDArray[Any], level: float, unit: Any = "") -> Estimate | None:

@@ -47,13 +47,24 @@ def plot_tasks(run: Run, queue: str | None = None) -> tuple[Axes, Axes]:
     _rates(above, log, edges)
     _backlog(below, log, edges)
     for ax in (above, below):
-        for span in fault_spans(run.trace, run.end_s):
-            ax.axvspan(span.start_s, span.end_s, color=INK, alpha=0.08, linewidth=0, zorder=0.5)
+        for start, end in _bands(run):
+            ax.axvspan(start, end, color=INK, alpha=0.08, linewidth=0, zorder=0.5)
         linear_seconds(ax, run.start_s, run.end_s)
         calm(ax, grid="y")
     above.tick_params(labelbottom=False)
     above.set_title(_said(queue, log), loc="left", color=INK, fontsize=11)
     return above, below
+
+
+def _bands(run: Run) -> list[tuple[float, float]]:
+    """The times of the scripted faults, those together that overlap."""
+    bands: list[tuple[float, float]] = []
+    for span in sorted(fault_spans(run.trace, run.end_s), key=lambda span: span.start_s):
+        if bands and span.start_s <= bands[-1][1]:
+            bands[-1] = bands[-1][0], max(bands[-1][1], span.end_s)
+        else:
+            bands.append((span.start_s, span.end_s))
+    return bands
 
 
 def _edges(start: float, end: float) -> NDArray[np.float64]:
@@ -74,8 +85,7 @@ def _rates(ax: Axes, log: TaskLog, edges: NDArray[np.float64]) -> None:
     )
     ax.set_ylabel("a second")
     ax.set_ylim(bottom=0)
-    ax.legend(loc="upper left", ncols=3, frameon=False, fontsize=9)
-    ax.set_ylim(top=1.18 * max(1e-9, ax.get_ylim()[1]))
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.99), ncols=3, frameon=False, fontsize=9)
 
 
 def _backlog(ax: Axes, log: TaskLog, edges: NDArray[np.float64]) -> None:
@@ -92,7 +102,7 @@ def _said(queue: str, log: TaskLog) -> str:
     figures = log.figures()
     said = [f"{queue}: {len(log):,} tasks"]
     if figures.executions is not None:
-        said.append(f"{figures.executions.value:.3g} executions each")
+        said.append(f"{figures.executions.value:.2f} executions each")
     for name, estimate in (("duplicated", figures.duplicated), ("lost", figures.lost)):
         if estimate is not None:
             said.append(f"{percent(estimate.value)} {name}")

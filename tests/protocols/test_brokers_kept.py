@@ -9,7 +9,7 @@ from protocols.delivering import BROKER
 from protocols.effecting import EffectRig
 
 from hasim.checks.tasks import Effects, effects
-from hasim.machine import CancelTimer, Exit, Fired, Received, Send, SetTimer, Started, Stopping, Unlinked
+from hasim.machine import Announce, CancelTimer, Exit, Fired, Received, Send, SetTimer, Started, Stopping, Unlinked
 from hasim.protocols.delivery import Delivery, Worker
 from hasim.protocols.delivery.messages import (
     Ack,
@@ -402,7 +402,7 @@ def test_who_comes_too_late_to_prepare_hears_no() -> None:
 def worker(**more: Any) -> Worker:
     made = Worker(BROKER, lambda task, number: 5.0, **more)
     asked = made.step(Started(), 0.0)
-    assert asked == [Send(BROKER, Hello()), *[Send(BROKER, Take())] * made.prefetch]
+    assert asked == [Send(BROKER, Hello()), *[Send(BROKER, Take(made.ack_first))] * made.prefetch]
     return made
 
 
@@ -460,8 +460,17 @@ def test_renewed_tasks_keep_their_worker_for_as_long_as_it_takes() -> None:
 def test_who_acks_first_has_nothing_to_renew() -> None:
     made = worker(renew=2.0, ack_first=True)
     begun = gives(made, "a")
-    assert sent(begun) == [Ack(1)] and not any(isinstance(e, SetTimer) and e.timer == TOUCH for e in begun)
-    assert sent(made.step(Fired(WORK), 5.0)) == [Take()]
+    assert sent(begun) == [] and not any(isinstance(e, SetTimer) and e.timer == TOUCH for e in begun)
+    assert sent(made.step(Fired(WORK), 5.0)) == [Take(auto_ack=True)]
+
+
+def test_what_was_acked_as_it_was_delivered_is_nobody_elses() -> None:
+    for leaves in (Closed(), Unlinked(BROKER), Stopping()):
+        made = worker(prefetch=3, ack_first=True)
+        gives(made, "a", "b")
+        made.step(Received(BROKER, leaves) if isinstance(leaves, Closed) else leaves, 1.0)
+        done = [made.step(Fired(WORK), at) for at in (5.0, 10.0)]
+        assert [effect.kind for step in done for effect in step if isinstance(effect, Announce)].count("effect") == 2
 
 
 def test_asked_to_stop_a_worker_ends_its_task_and_gives_back_the_rest() -> None:

@@ -313,7 +313,8 @@ def _all_alike(delivery: Delivery, work: Work) -> Floats:
     nodes, weights = NODES
     total, numbers = np.zeros(6), np.arange(most)
     for low, width in zip(edges[:-1].tolist(), np.diff(edges).tolist(), strict=True):
-        lasting = takes.quantile(low + width * (nodes + 1.0) / 2.0)[:, None]
+        within = np.minimum(low + width * (nodes + 1.0) / 2.0, np.nextafter(1.0, 0.0))
+        lasting = takes.quantile(within)[:, None]
         done = work.crash.survival(lasting)
         fails = 1.0 - done
         if accepted:

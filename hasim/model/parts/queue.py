@@ -41,7 +41,9 @@ class Queue(Part):
         default=None, description="How results are written; left out: the end of the work is the effect."
     )
     acks: Literal["after", "before"] = Field(
-        default="after", description="Whether a worker acks after the effect (at least once) or before the work."
+        default="after",
+        description="Whether a worker acks after the effect (at least once), or tasks are done with as they are "
+        "delivered, before the work (automatic acks: at most once).",
     )
     prefetch: Count = Field(default=1, ge=1, le=100_000, description="Tasks that a worker may have, one at work.")
     renew: Seconds | None = Field(

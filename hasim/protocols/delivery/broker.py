@@ -32,6 +32,7 @@ from hasim.protocols.delivery.settings import Delivery
 DELAYED: Final = "delayed "
 IN_DOUBT: Final = "in doubt "
 CHECK: Final = "check"
+ALIVE: Final = "alive "
 REDRIVE: Final = "redrive "
 
 AGAIN: Final = "\0again "
@@ -121,6 +122,7 @@ class Broker:
         self._held: dict[int, _Held] = {}
         self._of_receipt: dict[int, Task] = {}  # of deliveries whose deadline has passed, or that another has replaced
         self._asking: dict[str, int] = {}  # how many tasks each worker asks for, whose turn it is first
+        self._auto: dict[str, bool] = {}  # whether what is delivered to a worker is done with
         self._receipts = 0
         self._seen: dict[str, float] = {}  # when ids were put, oldest first
         self._dead: dict[str, str] = {}  # dead letters that will be put back, and their group
@@ -135,7 +137,8 @@ class Broker:
         """Take in an event and ask for effects, in order."""
         self._now = now
         if isinstance(event, Received):
-            return self._received(event.sender, event.message)
+            heard = [] if isinstance(event.message, Put) else self._hear(event.sender)
+            return [*self._received(event.sender, event.message), *heard]
         if isinstance(event, Fired):
             return self._fired(event.timer)
         if isinstance(event, Unlinked):
@@ -177,6 +180,7 @@ class Broker:
         if isinstance(message, Take):
             noticed = self._notice(sender) if self.delivery.missed else []
             self._asking[sender] = self._asking.get(sender, 0) + 1
+            self._auto[sender] = message.auto_ack
             return [*noticed, *self._deliver()]
         if isinstance(message, Ack):
             return self._acked(sender, message.receipt)
@@ -208,6 +212,9 @@ class Broker:
                 return []
             self._lines.put_again(task)
             return self._deliver()
+        if timer.startswith(ALIVE):
+            worker = timer.removeprefix(ALIVE)
+            return [Send(worker, Closed()), *self._lost(worker)]
         if timer.startswith(REDRIVE):
             return self._redrive(timer.removeprefix(REDRIVE))
         if timer.startswith(IN_DOUBT):
@@ -249,12 +256,17 @@ class Broker:
     def _lost(self, worker: str) -> list[Effect]:
         """The connection of a worker has broken."""
         self._leave(worker)
-        effects: list[Effect] = []
+        effects: list[Effect] = [] if self.delivery.heartbeat is None else [CancelTimer(ALIVE + worker)]
         for receipt in [receipt for receipt, held in self._held.items() if held.worker == worker]:
             held = self._held[receipt]
             if (self.delivery.frees_lost or held.missed) and not held.prepared:
                 effects += [CancelTimer(str(receipt)), *self._expire(receipt, "task freed")]
         return [*effects, *self._deliver()]
+
+    def _hear(self, worker: str) -> list[Effect]:
+        """Something has come on a connection."""
+        longest = self.delivery.heartbeat
+        return [] if longest is None else [SetTimer(ALIVE + worker, longest, longest)]
 
     def _leave(self, worker: str) -> None:
         """A connection is no more: what was asked on it is void, and nobody will ask again for what was delivered."""
@@ -303,8 +315,13 @@ class Broker:
             worker = self._turn()
             self._receipts += 1
             task.receipt, task.received = self._receipts, task.received + 1
-            held = self._held[self._receipts] = _Held(task, worker, self._now)
             detail = {"task": _id(task), "worker": worker, "number": task.received}
+            if self._auto[worker]:
+                done = Announce("task acked", {"task": _id(task), "late": False})
+                delivered = Send(worker, Delivered(_id(task), self._receipts, task.received))
+                effects += [*self._end(task), delivered, Announce("task delivered", detail), done]
+                continue
+            held = self._held[self._receipts] = _Held(task, worker, self._now)
             effects += [
                 *self._save("task", task.name, task.group, task.received),
                 Send(worker, Delivered(_id(task), self._receipts, task.received)),

@@ -24,7 +24,12 @@ class Hello(NamedTuple):
 
 
 class Take(NamedTuple):
-    """Deliver one task to me, as soon as there is one; a worker with room for several asks several times."""
+    """Deliver one task to me, as soon as there is one; a worker with room for several asks several times.
+
+    With `auto_ack` the task is done with as it is delivered.
+    """
+
+    auto_ack: bool = False
 
 
 class Delivered(NamedTuple):
@@ -52,6 +57,10 @@ class Touch(NamedTuple):
     """The worker is still at it: let the ack deadline of this delivery begin anew."""
 
     receipt: int
+
+
+class Beat(NamedTuple):
+    """The connection is alive."""
 
 
 class Settled(NamedTuple):

@@ -47,6 +47,12 @@ class Delivery(Declared):
     frees_lost: bool = Field(
         default=False, strict=True, description="A broken connection frees the tasks of its worker at once."
     )
+    heartbeat: Seconds | None = Field(
+        default=None,
+        gt=0,
+        description="A connection on which nothing has come for so long is broken; workers say something twice in that "
+        "time (RabbitMQ: 60s).",
+    )
     ordered: bool = Field(
         default=False,
         strict=True,

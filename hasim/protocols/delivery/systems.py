@@ -44,11 +44,12 @@ SYSTEMS: Final[Mapping[str, System]] = MappingProxyType(
                 "ack_deadline": "30m",
                 "late_ack": "rejected",
                 "frees_lost": True,
+                "heartbeat": "60s",
                 "checked_every": "1m",
                 "closes_channel": True,
             },
             "RabbitMQ documentation, Consumer Acknowledgements: consumer_timeout 30 minutes since 3.8.17, evaluated at "
-            "intervals of one minute",
+            "intervals of one minute; Heartbeats: timeout 60 s, a beat every half of it",
             "prefetch is unlimited unless the consumer sets one; 100 to 300 are advised",
         ),
         "rabbitmq_quorum": System(
@@ -56,6 +57,7 @@ SYSTEMS: Final[Mapping[str, System]] = MappingProxyType(
                 "ack_deadline": "30m",
                 "late_ack": "rejected",
                 "frees_lost": True,
+                "heartbeat": "60s",
                 "checked_every": "1m",
                 "closes_channel": True,
                 "max_receives": 20,

@@ -20,12 +20,13 @@ from hasim.machine import (
     Stopping,
     Unlinked,
 )
-from hasim.protocols.delivery.messages import Ack, Closed, Delivered, Hello, Nack, Take, Touch
+from hasim.protocols.delivery.messages import Ack, Beat, Closed, Delivered, Hello, Nack, Take, Touch
 from hasim.protocols.effects.finish import Finish, Went
 
 WORK: Final = "work"
 TOUCH: Final = "touch"
 RECONNECT: Final = "reconnect"
+BEAT: Final = "beat"
 
 RECONNECT_S: Final = 1.0
 """Seconds until a worker connects again whose broker was gone; our assumption."""
@@ -38,8 +39,9 @@ class Worker:
     `renew` it touches every task that it has, so often, in seconds: then only a worker that is dead or asleep for
     longer than the deadline loses a task. `lasting(task, number)` says how long the `number`-th delivery of a task
     takes. Without a `finish` the work itself is the effect, done the moment it ends, whatever the broker thinks of the
-    ack: that is what at-least-once means. With one, the result is written as it says, and it sees to the ack. A worker
-    that acks before it works (`ack_first`) does nothing twice, and what it has when it crashes is lost: at most once.
+    ack: that is what at-least-once means. With one, the result is written as it says, and it sees to the ack. With
+    `ack_first` tasks are done with as they are delivered (automatic acks): it does nothing twice, and what it has when
+    it crashes is lost: at most once. It says that it is alive every `beat` seconds.
 
     Where `errs()` says so an attempt ends in an error, and the task is given back, to wait for `nack_delay` seconds.
 
@@ -60,6 +62,7 @@ class Worker:
         finish: Finish | None = None,
         errs: Callable[[], bool] | None = None,
         nack_delay: float = 0.0,
+        beat: float | None = None,
     ) -> None:
         """A worker that has not been started."""
         self.broker = broker
@@ -68,6 +71,7 @@ class Worker:
         self.ack_first = ack_first
         self.finish = finish
         self.nack_delay = nack_delay
+        self.beat = beat
         self._errs = errs
         self._lasting = lasting
         self._has: deque[Delivered] = deque()
@@ -90,10 +94,11 @@ class Worker:
         if isinstance(event, Unlinked) and event.peer == self.broker:
             went = self.finish.lost() if self._finishing and self.finish is not None else ([], False)
             reconnect = [] if self._stopping else [SetTimer(RECONNECT, RECONNECT_S, RECONNECT_S)]
-            return [*self._forget(), *self._went(went, asks=False), *reconnect]
+            self._forget()
+            return [*self._went(went, asks=False), *reconnect]
         if isinstance(event, Stopping):
             self._stopping = True
-            waiting = [Send(self.broker, Nack(self._has.pop().receipt)) for _ in range(len(self._has) - 1)]
+            waiting = [Send(self.broker, Nack(task.receipt)) for task in self._forget()]
             return [*waiting, CancelTimer(RECONNECT), *self._leave()]
         return []
 
@@ -105,16 +110,22 @@ class Worker:
 
     def _started(self, saved: Any) -> list[Effect]:
         first = [] if self.finish is None else self.finish.start(saved)
-        return [*first, *self._ask()]
+        return [*first, *self._ask(), *self._beat_later()]
+
+    def _beat_later(self) -> list[Effect]:
+        return [] if self.beat is None else [SetTimer(BEAT, self.beat, self.beat)]
 
     def _ask(self) -> list[Effect]:
         """Ask for as many tasks as there is room for, on a connection that nobody has asked on."""
         if self._stopping:
             return []
-        return [Send(self.broker, Hello()), *(Send(self.broker, Take()) for _ in range(self.prefetch - len(self._has)))]
+        return [Send(self.broker, Hello()), *(self._take() for _ in range(self.prefetch - len(self._has)))]
+
+    def _take(self) -> Effect:
+        return Send(self.broker, Take(self.ack_first))
 
     def _received(self, sender: str, message: object) -> list[Effect]:
-        if isinstance(message, Delivered) and self._stopping:
+        if isinstance(message, Delivered) and self._stopping and not self.ack_first:
             return [Send(self.broker, Nack(message.receipt))]
         if isinstance(message, Delivered):
             self._has.append(message)
@@ -123,7 +134,8 @@ class Worker:
             touching = [] if self.renew is None else [SetTimer(TOUCH, self.renew, self.renew)]
             return [*touching, *self._begin()]
         if isinstance(message, Closed):
-            return [*self._forget(), *self._ask()]
+            self._forget()
+            return self._ask()
         return [] if self.finish is None else self._went(self.finish.hear(sender, message))
 
     def _fired(self, timer: str, now: float) -> list[Effect]:
@@ -133,22 +145,21 @@ class Worker:
             return self._touch()
         if timer == RECONNECT:
             return self._ask()
+        if timer == BEAT:
+            return [Send(self.broker, Beat()), *self._beat_later()]
         return [] if self.finish is None else self._went(self.finish.fired())
 
-    def _forget(self) -> list[Effect]:
-        """What it has not begun will be delivered again."""
-        while len(self._has) > 1:
-            self._has.pop()
-        return []
+    def _forget(self) -> list[Delivered]:
+        """What it has not begun will be delivered again, unless it was acked as it was delivered."""
+        return [] if self.ack_first else [self._has.pop() for _ in range(len(self._has) - 1)]
 
     # One task after another.
 
     def _begin(self) -> list[Effect]:
         task = self._has[0]
         lasting = self._lasting(task.task, task.number)
-        ack = [Send(self.broker, Ack(task.receipt))] if self.ack_first else []
         first = [] if self.finish is None else self.finish.attempt(task)
-        return [*ack, *first, SetTimer(WORK, lasting, lasting), self._said("work begun", task)]
+        return [*first, SetTimer(WORK, lasting, lasting), self._said("work begun", task)]
 
     def _worked(self, now: float) -> list[Effect]:
         """The work is done."""
@@ -173,9 +184,9 @@ class Worker:
         """Go on with the next task, and ask for another."""
         self._has.popleft()
         if self._stopping:
-            return self._leave()
+            return self._begin() if self._has else self._leave()
         # With as many as it may have, since it was given some that it had asked for before it connected again: none.
-        more: list[Effect] = [Send(self.broker, Take())] if asks and len(self._has) < self.prefetch else []
+        more: list[Effect] = [self._take()] if asks and len(self._has) < self.prefetch else []
         if self._has:
             return [*more, *self._begin()]
         return [*more, CancelTimer(TOUCH)] if self.renew is not None else more

@@ -220,6 +220,36 @@ def test_a_worker_whose_host_falls_loses_its_task_to_another() -> None:
         assert log.done_s == pytest.approx([done], abs=0.05) and log.executions.tolist() == [2]
 
 
+def test_a_host_without_power_is_missed_by_its_heartbeats() -> None:
+    parts = {
+        "jobs": {
+            "kind": "queue",
+            "workers": 2,
+            "on": ["n-1", "n-2"],
+            "delivery": "rabbitmq",
+            "work": {"takes": {"fixed": "10s"}},
+            "latency": {"fixed": "1ms"},
+        }
+    }
+    model = ha.Cluster(name="hosts", topology={"hosts": ["n-1", "n-2"]}, parts=parts, up=["jobs"])
+    load = ha.Load({"kind": "replay", "times": [31.0]})
+    run = ha.simulate(model.during(load, ha.PowerLoss("n-1", at="35s", lasting="10m")), over="5m", seed=1)
+    # The last beat came up to 30 s before, and 60 s after it the connection is given up.
+    assert 5 + 60 + 10 <= run.tasks["jobs"].done_s[0] <= 35 + 60 + 10.1
+    # Who merely sleeps is told that the channel is closed, and what it did in its sleep is not worth anything.
+    run = ha.simulate(model.during(load, ha.Pause("jobs-1", at="35s", lasting="2m")), over="5m", seed=1)
+    log = run.tasks["jobs"]
+    assert log.effects.tolist() == [2] and log.counts["ack refused"] == 1
+    assert 75 <= log.done_s[0] <= 105.1
+
+
+def test_automatic_acks_never_do_anything_twice() -> None:
+    model = cluster(workers=2, delivery={"ack_deadline": "2s"}, work={"takes": {"fixed": "1s"}}, acks="before")
+    pauses = [ha.Pause("jobs-1", at=f"{at}s", lasting="10s") for at in (5, 40, 80)]
+    log = played(model, 1.0, "2m", 3, *pauses)
+    assert log.effects.max() == 1 and log.executions.max() == 1
+
+
 def test_tasks_wait_while_the_broker_is_away_and_none_is_lost() -> None:
     parts = {
         "rabbit": {"kind": "unit"},

@@ -125,8 +125,17 @@ class DeliveryWorld:
             if isinstance(self._delivery, ConsumerGroup):
                 return GroupWorker(self.broker.name, self._delivery, lasting, finish)
             before, errs = queue.acks == "before", self._luck.errs if self._work.fails else None
+            beat = self._delivery.heartbeat
             return Worker(
-                self.broker.name, lasting, queue.prefetch, queue.renew, before, finish, errs, queue.nack_delay
+                self.broker.name,
+                lasting,
+                queue.prefetch,
+                queue.renew,
+                before,
+                finish,
+                errs,
+                queue.nack_delay,
+                None if beat is None else beat / 2.0,
             )
 
         return build
