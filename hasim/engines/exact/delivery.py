@@ -39,7 +39,7 @@ MARKS: Final = np.array([1e-4, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.999, 0.999
 """Quantiles at which integrals over time are cut, so that a law that is narrow in a long deadline is seen."""
 SCORES: Final = 8.5
 """Normal scores beyond this, a chance of 1e-17, are left out."""
-NODES: Final = np.polynomial.legendre.leggauss(200)
+NODES: Final = np.polynomial.legendre.leggauss(96)
 PANEL: Final = np.polynomial.legendre.leggauss(24)
 
 

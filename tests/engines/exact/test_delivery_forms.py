@@ -167,3 +167,10 @@ def test_buffers_that_cannot_be_are_refused() -> None:
     for prefetch, deadline, field in ((0, 30.0, "prefetch"), (2.5, 30.0, "prefetch"), (3, 0.0, "deadline")):
         with pytest.raises(ModelError, match=field):
             buffer_expiries(parse_law("2s"), prefetch, deadline)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("deadline", "most"), [("30s", 20), ("300s", 3), ("3000s", 50)])
+def test_alike_tasks_with_crashes_are_known_however_far_the_last_deadline_is(deadline: str, most: int) -> None:
+    work = Work(takes={"lognormal": {"median": "8s", "sigma": 0.6}}, same=1.0, crash="5m")
+    found = task_figures(Delivery(ack_deadline=deadline, max_receives=most), work)
+    assert 1.0 < found.executions < 1.1 and 9.0 < found.worker_time < 11.0 and found.done_after < 120.0
