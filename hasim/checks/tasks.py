@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hasim.checks.invariant import Violation
-from hasim.trace import Fact
+from hasim.errors import ModelError
+from hasim.trace import Fact, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,11 @@ class Effects:
 
 
 def effects(facts: Iterable[Fact]) -> Effects:
-    """Count the effects of every task that was stored: facts "task stored" and "effect", which name the task."""
+    """Count the effects of every task that was stored: facts "task stored" and "effect", which name the task.
+
+    Raises ModelError for a trace that has not all of its facts.
+    """
+    _refuse_incomplete(facts)
     counts = Counter(_per_task(facts).values())
     extra = sum((times - 1) * tasks for times, tasks in counts.items() if times > 1)
     return Effects(counts[0], counts[1], sum(tasks for times, tasks in counts.items() if times > 1), extra)
@@ -35,8 +40,10 @@ def effects(facts: Iterable[Fact]) -> Effects:
 def effect_once(facts: Iterable[Fact]) -> list[Violation]:
     """The promise that every task has one effect by the end of the facts: at-least-once and at-most-once together.
 
-    A task that is still under way at the end counts as lost, so ask when the queue has come to rest.
+    A task that is still under way at the end counts as lost, so ask when the queue has come to rest. Raises ModelError
+    for a trace that has not all of its facts.
     """
+    _refuse_incomplete(facts)
     facts = list(facts)
     found: list[Violation] = []
     stored: dict[str, Fact] = {}
@@ -53,6 +60,12 @@ def effect_once(facts: Iterable[Fact]) -> list[Violation]:
     end = facts[-1].at if facts else 0.0
     lost = [task for task in stored if task not in seen]
     return found + [Violation("effect once", end, f"{task} has no effect", (stored[task],)) for task in lost]
+
+
+def _refuse_incomplete(facts: Iterable[Fact]) -> None:
+    if isinstance(facts, Trace) and facts.dropped:
+        said = f"got a trace with the first {len(facts):,} facts, and {facts.dropped:,} more are only counted"
+        raise ModelError(f"{said}; play less time, or fewer tasks", "facts")
 
 
 def _per_task(facts: Iterable[Fact]) -> Counter[str]:

@@ -32,7 +32,11 @@ def plain(value: Any) -> Any:
 
 def _scalars(value: Declared) -> set[str]:
     """Fields that pydantic writes as text: durations and shares, whose unit only the field knows."""
-    return {name for name in type(value).model_fields if isinstance(getattr(value, name), float)}
+    return {name for name in type(value).model_fields if _is_number(getattr(value, name))}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) or (isinstance(value, tuple) and bool(value) and all(map(_is_number, value)))
 
 
 def replaced(cluster: Cluster, path: str, value: Any) -> Cluster:

@@ -15,7 +15,8 @@ from hasim.units import Count, Seconds
 class Producing(Declared):
     """One process that puts the tasks of all loads: it knows what was stored, and what was not it puts again.
 
-    `crash` is its own life: what it has put, and has no answer of, is then lost, or with an `outbox` put again.
+    `crash` is its own life: what it has put, and has no answer of, is then lost, or with an `outbox` put again. While
+    it is down nobody makes tasks: those of the loads that would come then are not even counted.
     """
 
     groups: Count | None = Field(
@@ -25,10 +26,10 @@ class Producing(Declared):
         description="Groups over which tasks are spread, where the queue is `ordered`.",
     )
     again: Seconds | None = Field(
-        default=None, gt=0, description="A task that is not stored after so long is put again; left out: never."
+        default=None, ge=0.001, description="A task that is not stored after so long is put again; left out: never."
     )
     outbox: Seconds | None = Field(
-        default=None, gt=0, description="Tasks are rows of an outbox first, for which a relay looks so often."
+        default=None, ge=0.001, description="Tasks are rows of an outbox first, for which a relay looks so often."
     )
     crash: LawField | None = Field(
         default=None, description="From the start of its process to a crash; left out: none."

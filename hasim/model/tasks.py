@@ -10,7 +10,7 @@ from hasim.model.demand.route import goes_to_queue, route_of
 from hasim.model.parts import Part, Queue
 from hasim.model.work import Work
 from hasim.protocols.delivery import ConsumerGroup, Delivery
-from hasim.protocols.effects import Fenced
+from hasim.protocols.effects import Fenced, TwoPhase
 
 DAY_S = 86400.0
 
@@ -43,7 +43,8 @@ def alone(queue: Queue, engine: str) -> Alone:
     ):
         if given:
             raise CannotModel(what, why, "use ha.simulate", engine)
-    if isinstance(queue.effect, Fenced):  # the next attempt shows its token the moment the deadline has passed
+    # With a fence the next attempt shows its token when the deadline has passed; in two phases the queue votes no then.
+    if isinstance(queue.effect, Fenced | TwoPhase):
         delivery = delivery.model_copy(update={"late_ack": "rejected"})
     return Alone(delivery, work, queue.renew, queue.acks == "before", queue.nack_delay)
 

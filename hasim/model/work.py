@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from math import sqrt
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from hasim.declared import Declared
+from hasim.declared import Declared, at
+from hasim.errors import ModelError
 from hasim.model.laws import LawField
 from hasim.units import Share
 
@@ -22,6 +24,12 @@ class Pauses(Declared):
 
     every: LawField = Field(description="From the end of a pause of a worker to its next.")
     lasting: LawField = Field(description="How long a pause takes.")
+
+    @model_validator(mode="after")
+    def _take_time(self) -> Self:
+        if self.every.mean < 0.001:
+            raise ModelError.of([at(("every",), f"got a mean of {self.every.mean:g} s; give 1ms or more")])
+        return self
 
 
 class Work(Declared):
@@ -44,6 +52,12 @@ class Work(Declared):
         default=0.0, description="Share of attempts that end in an error, upon which the worker gives the task back."
     )
     pauses: Pauses | None = Field(default=None, description="When workers stand still; left out: never.")
+
+    @model_validator(mode="after")
+    def _takes_time(self) -> Self:
+        if self.takes.mean <= 0:
+            raise ModelError.of([at(("takes",), "got no time at all; a task takes some")])
+        return self
 
     def lasting(self, task: npt.ArrayLike, own: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """How long attempts take, in seconds, whose task and which themselves have these normal scores; broadcast."""

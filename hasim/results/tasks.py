@@ -16,6 +16,9 @@ from hasim.results.intervals import proportion_estimate, quantile_estimate, rate
 if TYPE_CHECKING:
     import pandas as pd
 
+CAUTION = 0.05
+"""Share of tasks under way at the end from which on a reader is told."""
+
 BATCHES = 20
 """Tasks that follow one another share their waits: means of so many batches of them are nearly independent."""
 
@@ -113,8 +116,9 @@ class TaskLog:
 
     @property
     def settled(self) -> NDArray[np.bool_]:
-        """Which tasks nothing more is expected of: acked, dead letters, or gone."""
-        return np.asarray(~np.isnan(self.done_s) | ~np.isnan(self.dead_s) | ~np.isnan(self.gone_s))
+        """Which tasks nothing more is expected of: acked (or where acks come first: with an effect), dead, or gone."""
+        ended = self.effect_s if self.acks_first else self.done_s
+        return np.asarray(~np.isnan(ended) | ~np.isnan(self.dead_s) | ~np.isnan(self.gone_s))
 
     def between(self, start_s: float, end_s: float) -> TaskLog:
         """The tasks that arrived in that time; what is not counted by task stays that of the whole run."""
@@ -135,21 +139,32 @@ class TaskLog:
         had = ~np.isnan(self.effect_s) & settled
         begun = ~np.isnan(self.delivered_s) & settled
         latency = self.effect_s[had] - self.arrived_s[had]
-        worker = _mean(self.worked_s, level, "seconds")
-        assert worker is not None
+        busy = _mean(self.worked_s, level, "seconds")
+        assert busy is not None
         of_all = len(self) / (self.workers * (self.end_s - self.start_s))
+        dead = ~np.isnan(self.dead_s) & np.isnan(self.done_s)
         return TaskFigures(
             executions=_mean(self.executions[settled], level),
             duplicates=_mean(np.maximum(effects - 1, 0), level),
-            lost=proportion_estimate(int((effects == 0).sum()), many, level),
-            duplicated=proportion_estimate(int((effects > 1).sum()), many, level),
-            dead_letters=proportion_estimate(int((~np.isnan(self.dead_s[settled])).sum()), many, level),
+            lost=_share(effects == 0, level),
+            duplicated=_share(effects > 1, level),
+            dead_letters=_share(dead[settled], level),
             done_after_s=_mean((first - self.delivered_s)[acked], level, "seconds"),
             wait_s=_mean((self.delivered_s - self.arrived_s)[begun], level, "seconds"),
             latency_s=_mean(latency, level, "seconds"),
-            latency_p99_s=quantile_estimate(np.sort(latency), 0.99, level) if latency.size > 1 else None,
-            worker_s=worker,
-            busy=_clipped(worker.scaled(of_all, "share")),
+            latency_p99_s=_quantile(latency, 0.99, level),
+            worker_s=_mean(self.worked_s[settled], level, "seconds"),
+            busy=_clipped(busy.scaled(of_all, "share")),
+        )
+
+    def caution(self) -> str | None:
+        """What a reader should know of the figures, if many tasks were under way at the end."""
+        left = len(self) - int(self.settled.sum())
+        if left <= CAUTION * len(self):
+            return None
+        return (
+            f"{left:,} of {len(self):,} tasks were under way at the end and are left out: the figures are those of "
+            "tasks that were fast enough; run longer"
         )
 
     @property
@@ -187,6 +202,35 @@ _COLUMNS = (
     "effects",
     "worked_s",
 )
+
+
+def _share(hits: NDArray[np.bool_], level: float) -> Estimate:
+    """A share, with the wider of its intervals: by trials that are independent, or by batches that need not be."""
+    count = int(hits.sum())
+    alone = proportion_estimate(count, hits.size, level)
+    if count < 5 or hits.size - count < 5 or hits.size < 2 * BATCHES:
+        return alone
+    by_batches = _mean(hits.astype(np.float64), level, "share")
+    assert by_batches is not None
+    return by_batches if by_batches.high - by_batches.low > alone.high - alone.low else alone
+
+
+def _quantile(values: NDArray[np.float64], p: float, level: float) -> Estimate | None:
+    """A quantile, with the interval of as many independent values as these are worth.
+
+    Waits hang together while a line lasts: where means of batches vary more than those of independent values would,
+    only one value in so many is looked at for the interval.
+    """
+    if values.size < 2:
+        return None
+    found = quantile_estimate(np.sort(values), p, level)
+    if values.size < 2 * BATCHES or not values.std():
+        return found
+    means = np.array([each.mean() for each in np.array_split(values, BATCHES)])
+    step = max(1, round(float(means.var(ddof=1) * values.size / BATCHES / values.var(ddof=1))))
+    thinned = quantile_estimate(np.sort(values)[step // 2 :: step], p, level)
+    low, high = min(thinned.low, found.value), max(thinned.high, found.value)
+    return replace(found, low=low, high=high, method=f"{found.method}, one in {step}" if step > 1 else found.method)
 
 
 def _clipped(share: Estimate) -> Estimate:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from hasim.declared import at, shown
 from hasim.engines.des import simulate
 from hasim.errors import ModelError, nearest
 from hasim.model.cluster import Cluster
 from hasim.model.parts import Queue
+from hasim.model.producing import Producing
 from hasim.model.scenario import Scenario
 from hasim.protocols.delivery import ConsumerGroup
 from hasim.protocols.effects import Fenced, Keyed, Plain, Transactional, TwoPhase
 from hasim.results import Run
 from hasim.streams import seed_or_fresh
+from hasim.units import s
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +27,7 @@ DESIGNS: Final[Mapping[str, Mapping[str, Any]]] = {
     "key before effect": {"effect": Keyed(order="key_first")},
     "effect before key": {"effect": Keyed(order="effect_first")},
     "key with effect": {"effect": Keyed()},
+    "outbox, key with effect": {"effect": Keyed(), "producer": Producing(outbox=s(1))},
     "fence": {"effect": Fenced()},
     "transaction": {"effect": Transactional()},
     "two-phase commit": {"effect": TwoPhase()},
@@ -48,17 +52,31 @@ def compare_effects(
     `round_trips` and `forced_writes` a task beyond the work and the ack; the size of the store of keys, in bytes, at
     its largest; the time that tasks were `in_doubt`, in seconds, all together; and what the design `needs`.
 
+    Columns are asked for by name, `frame["duplicated"]`. Designs of ours that a consumer group does not play (acks
+    before the work, transactions and two-phase commit) are left out for one.
+
     Raises ModelError if there is no such queue, no load goes there, or a design does not fit it.
     """
     import pandas as pd
 
+    given: object = model
+    if not isinstance(given, Cluster | Scenario):
+        raise ModelError(f"got {shown(given)}; compare_effects takes a Cluster or a Scenario", "model")
     cluster = model.cluster if isinstance(model, Scenario) else model
     name = _queue(cluster, queue)
+    chosen: object = DESIGNS if designs is None else designs
+    if not isinstance(chosen, Mapping) or not all(isinstance(fields, Mapping) for fields in chosen.values()):
+        raise ModelError(f"got {shown(chosen)}; give fields of the queue by name of the design", "designs")
     seed = seed_or_fresh(seed)
     rows = {}
     for design, fields in (DESIGNS if designs is None else designs).items():
         if designs is not None or _fits(cluster, name, fields):
-            changed = _changed(model, name, fields)
+            try:
+                changed = _changed(model, name, fields)
+            except ModelError as error:
+                raise ModelError.of(
+                    at(("designs", design, *each.loc), each.message) for each in error.problems
+                ) from None
             rows[design] = _row(simulate(changed, over=over, seed=seed), name, _part(changed, name))
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("design")
 
@@ -69,7 +87,7 @@ def _queue(cluster: Cluster, queue: str | None) -> str:
         return followed[0]
     if queue not in followed:
         known = ", ".join(followed) or "none"
-        hint = "" if queue is None else nearest(queue, followed)
+        hint = "" if queue is None else nearest(str(queue), followed)
         raise ModelError(f"got {queue!r}; queues with `delivery` and `work` are {known}{hint}", "queue")
     return queue
 
@@ -87,8 +105,19 @@ def _changed(model: Cluster | Scenario, queue: str, fields: Mapping[str, Any]) -
     given = {name: getattr(part, name) for name in part.model_fields_set if name not in ("effect", "acks")}
     if fields.get("acks") == "before":
         given.pop("renew", None)
-    changed = cluster.model_copy(update={"parts": {**cluster.parts, queue: Queue(**{**given, **fields})}})
+    part = Queue(**{**given, **fields})
+    if part.work is None:
+        raise ModelError("work: is missing; a design may change how tasks are done, and must leave some", "designs")
+    changed = cluster.model_copy(update={"parts": {**cluster.parts, queue: part}})
     return Scenario(changed, model.faults, model.loads) if isinstance(model, Scenario) else changed
+
+
+def _needs(part: Queue) -> str:
+    said = "nothing more" if part.effect is None else part.effect.needs
+    if part.producer.outbox is None:
+        return said
+    outbox = "a row and a relay for each task"
+    return outbox if said == "nothing more" else f"{said}; {outbox}"
 
 
 def _part(model: Cluster | Scenario, queue: str) -> Queue:
@@ -121,5 +150,5 @@ def _row(run: Run, queue: str, part: Queue) -> dict[str, Any]:
         "forced_writes": 0 if effect is None else effect.forced_writes,
         "store_bytes": stored,
         "in_doubt_s": float((log.in_doubt[:, 1] - log.in_doubt[:, 0]).sum()),
-        "needs": "nothing" if effect is None else effect.needs,
+        "needs": _needs(part),
     }

@@ -38,7 +38,9 @@ def plot_tasks(run: Run, queue: str | None = None) -> tuple[Axes, Axes]:
         )
     queue = next(iter(run.tasks)) if queue is None else queue
     if queue not in run.tasks:
-        raise ModelError(f"got {queue!r}; tasks came to {', '.join(run.tasks)}{nearest(queue, run.tasks)}", "queue")
+        raise ModelError(
+            f"got {queue!r}; tasks came to {', '.join(run.tasks)}{nearest(str(queue), run.tasks)}", "queue"
+        )
     import matplotlib.pyplot as plt
 
     log = run.tasks[queue]

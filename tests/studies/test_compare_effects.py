@@ -44,6 +44,7 @@ def test_what_they_cost(table: Any) -> None:
         "key before effect": 2,
         "effect before key": 3,
         "key with effect": 1,
+        "outbox, key with effect": 1,
         "fence": 1,
         "transaction": 1,
         "two-phase commit": 2,
@@ -52,6 +53,9 @@ def test_what_they_cost(table: Any) -> None:
     assert table.loc["key with effect", "store_bytes"] == 100 * round(table.loc["key with effect", "store_bytes"] / 100)
     assert table.loc["key with effect", "store_bytes"] > 0.9 * 100 * 800 * 5
     assert table.loc["two-phase commit", "in_doubt_s"] > 0 and table.loc["transaction", "in_doubt_s"] == 0
+    assert "relay" in table.loc["outbox, key with effect", "needs"]
+    waits = table.loc["outbox, key with effect", "latency_s"] - table.loc["key with effect", "latency_s"]
+    assert waits == pytest.approx(0.5, abs=0.05)  # half of a look
     # At most once never does anything again; whoever acks later waits for deadlines after crashes.
     assert table.loc["at most once", "executions"] == 1.0
     assert table.loc["at least once", "latency_s"] > table.loc["at most once", "latency_s"]
@@ -88,6 +92,14 @@ def test_tasks_in_doubt_are_locked_until_their_coordinator_is_back() -> None:
         (lambda: ha.compare_effects(cluster().replace("loads", {})), "no task came to jobs"),
         (lambda: ha.compare_effects(cluster(), designs={"x": {"effect": "keys"}}), "did you mean 'key'"),
         (lambda: ha.compare_effects(cluster(), over="soon"), "over"),
+        (lambda: ha.compare_effects(3), "takes a Cluster"),
+        (lambda: ha.compare_effects(cluster(), 3), "got 3"),
+        (lambda: ha.compare_effects(cluster(), designs={"a": 3}), "fields of the queue by name"),
+        (
+            lambda: ha.compare_effects(cluster(), designs={"a": {"delivery": None, "work": None}}),
+            "takes `delivery` and `work`",
+        ),
+        (lambda: ha.compare_effects(cluster(), designs={"a": {"prefetch": 0}}), "designs.a.prefetch"),
     ],
 )
 def test_mistakes_are_named(call: Any, said: str) -> None:

@@ -199,6 +199,9 @@ def _run(
     if ports:
         warnings.append("the faults were arranged: figures describe this history, their intervals are no forecast")
     warnings += history_warnings({name: intervals[name] for name in services})
+    tasks = {name: role.delivery.log(end) for name, role in live.queues.items() if role.delivery.notes.names}
+    cautions = {name: log.caution() for name, log in tasks.items()}
+    warnings += [f"{name}: {caution}" for name, caution in cautions.items() if caution]
     warnings += cluster.assumptions()
     return Run(
         cluster=cluster.name,
@@ -211,7 +214,7 @@ def _run(
         warnings=tuple(warnings),
         seed=seed,
         requests=requests,
-        tasks={name: role.delivery.log(end) for name, role in live.queues.items() if role.delivery.notes.names},
+        tasks=tasks,
     )
 
 

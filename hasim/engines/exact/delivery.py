@@ -40,6 +40,7 @@ MARKS: Final = np.array([1e-4, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.999, 0.999
 SCORES: Final = 8.5
 """Normal scores beyond this, a chance of 1e-17, are left out."""
 NODES: Final = np.polynomial.legendre.leggauss(96)
+SCORE_NODES: Final = np.polynomial.legendre.leggauss(200)
 PANEL: Final = np.polynomial.legendre.leggauss(24)
 
 
@@ -48,21 +49,23 @@ class TaskMeans:
     """What becomes of a task, on average: deliveries, effects, dead letters, and the time until it is done.
 
     `executions` counts attempts, `effects` those that finish, late or not; `duplicates` are the effects beyond the
-    first, `lost` the share of tasks without any, `worker_time` the seconds of workers that all attempts take.
-    `done_after` is from the first delivery to the first ack that counts, in seconds, of tasks that are no dead letters.
+    first, `lost` the share of tasks without any, `lost_behind_fence` that share where the effects of all late attempts
+    but the last are refused, `worker_time` the seconds of workers that all attempts take. `done_after` is from the
+    first delivery to the first ack that counts, in seconds, of tasks that are no dead letters.
     """
 
     executions: float
     effects: float
     dead_letters: float
     lost: float
+    lost_behind_fence: float
     worker_time: float
     done_after: float
 
     @property
     def duplicates(self) -> float:
         """Effects a task beyond the one that is wanted: what idempotency must absorb."""
-        return self.effects - (1.0 - self.lost)
+        return max(self.effects - (1.0 - self.lost), 0.0)
 
 
 def task_figures(delivery: Delivery, work: Work, renew: float | None = None) -> TaskMeans:
@@ -82,8 +85,9 @@ def task_figures(delivery: Delivery, work: Work, renew: float | None = None) -> 
         means = _over_scores(lambda score: _of_attempts(delivery, _Attempt(work, score), renew))
     else:
         means = _all_alike(delivery, work)
-    executions, effects, dead, time, lost, worker = (means + work.poison * _of_poison(delivery, work, means)).tolist()
-    return TaskMeans(executions, effects, dead, lost, worker, time / (1.0 - dead) if dead < 1 else inf)
+    means = means + work.poison * _of_poison(delivery, work, means)
+    executions, effects, dead, time, lost, worker, fenced = means.tolist()
+    return TaskMeans(executions, effects, dead, lost, fenced, worker, time / (1.0 - dead) if dead < 1 else inf)
 
 
 def _of_poison(delivery: Delivery, work: Work, others: Floats) -> Floats:
@@ -96,7 +100,7 @@ def _of_poison(delivery: Delivery, work: Work, others: Floats) -> Floats:
     most = float(delivery.max_receives)
     anew = work.model_copy(update={"same": 0.0})
     alive = 1.0 if work.crash is None else _Attempt(anew, 0.0).mean_time() / work.takes.mean
-    return np.array([most, 0.0, 1.0, 0.0, 1.0, most * work.takes.mean * alive]) - others
+    return np.array([most, 0.0, 1.0, 0.0, 1.0, most * work.takes.mean * alive, 1.0]) - others
 
 
 def beyond(work: Work) -> str:
@@ -188,8 +192,12 @@ def _of_attempts(delivery: Delivery, attempt: _Attempt, renew: float | None) -> 
         executions, dead, time = _accepted(delivery, attempt)
     else:
         executions, dead, time = _one_at_a_time(delivery, attempt, renew)
-    lost = 0.0 if delivery.max_receives is None else (1.0 - attempt.ever) ** delivery.max_receives
-    return np.array([executions, executions * attempt.ever, dead, time, lost, executions * attempt.mean_time()])
+    most, never = delivery.max_receives, 1.0 - attempt.ever
+    lost = 0.0 if most is None else never**most
+    late = never if renew is not None else 1.0 - attempt.finished_by(delivery.ack_deadline)
+    fenced = 0.0 if most is None else late ** (most - 1) * never
+    time_of_workers = executions * attempt.mean_time()
+    return np.array([executions, executions * attempt.ever, dead, time, lost, time_of_workers, fenced])
 
 
 def _accepted(delivery: Delivery, attempt: _Attempt) -> tuple[float, float, float]:
@@ -259,10 +267,10 @@ def _integral(of: Callable[[Floats], Floats], until: float, lasting: Floats) -> 
 
 def _over_scores(of: Callable[[float], Floats]) -> Floats:
     """The mean over the normal scores of tasks."""
-    nodes, weights = NODES
+    nodes, weights = SCORE_NODES
     scores = SCORES * nodes
     chances = SCORES * weights * np.exp(-scores * scores / 2.0) / sqrt(2.0 * pi)
-    total = np.zeros(6)
+    total = np.zeros(7)
     for score, chance in zip(scores.tolist(), chances.tolist(), strict=True):
         total += chance * of(score)
     return total
@@ -307,11 +315,11 @@ def _all_alike(delivery: Delivery, work: Work) -> Floats:
         worker = takes.mean + float(
             beyond_deadline.sum() if accepted else ((most or 1) - 1) * beyond_deadline[:1].sum()
         )
-        return np.array([executions, executions, dead, time, 0.0, worker])
+        return np.array([executions, executions, dead, time, 0.0, worker, 0.0])
     assert most is not None
     edges = np.unique(np.concatenate([[0.0], 1.0 - takes.survival(wait * np.arange(1, most + 1)), [1.0]]))
     nodes, weights = NODES
-    total, numbers = np.zeros(6), np.arange(most)
+    total, numbers = np.zeros(7), np.arange(most)
     for low, width in zip(edges[:-1].tolist(), np.diff(edges).tolist(), strict=True):
         within = np.minimum(low + width * (nodes + 1.0) / 2.0, np.nextafter(1.0, 0.0))
         lasting = takes.quantile(within)[:, None]
@@ -327,6 +335,7 @@ def _all_alike(delivery: Delivery, work: Work) -> Floats:
         late = (done * fails**numbers * (numbers < counting) * (lasting + wait * numbers)).sum(axis=1, keepdims=True)
         nodes_within = lasting * (PANEL[0] + 1.0) / 2.0
         each = lasting / 2.0 * (work.crash.survival(nodes_within) @ PANEL[1])[:, None]  # the mean of min(s, crash)
-        figures = np.hstack([starts, starts * done, fails**counting, late, fails**most, starts * each])
+        fenced = np.where(lasting <= wait, fails**most, fails)
+        figures = np.hstack([starts, starts * done, fails**counting, late, fails**most, starts * each, fenced])
         total += width / 2.0 * (weights @ figures)
     return total

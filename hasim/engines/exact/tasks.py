@@ -39,6 +39,11 @@ def solve_tasks(cluster: Cluster) -> tuple[dict[str, TaskFigures], list[str]]:
             notes += _of_buffers(name, part)
             notes.append(f"{name}: no exact figures of its tasks: {refusal.what}: {refusal.why}; {refusal.instead}")
             continue
+        if isinstance(part.effect, Fenced):
+            notes.append(
+                f"{name}: a fence lets an effect happen again whose ack came too late to count, for which answers "
+                "must take time; only ha.simulate shows it"
+            )
         notes.append(f"{name}: its tasks find a worker that is free, and a resource that takes no time")
         if figures.busy is not None and figures.busy.value >= 1:
             notes.append(f"{name}: it has too few workers for what it executes: its line grows without end")
@@ -67,7 +72,7 @@ def _figures(cluster: Cluster, name: str, queue: Queue) -> TaskFigures:
     return TaskFigures(
         executions=Estimate.exact(means.executions),
         duplicates=Estimate.exact(0.0 if once else _duplicates(queue, delivery, means)),
-        lost=Estimate.exact(_share(means.lost), "share"),
+        lost=Estimate.exact(_share(_lost(queue, means)), "share"),
         dead_letters=Estimate.exact(0.0 if once else _share(means.dead_letters), "share"),
         done_after_s=Estimate.exact(means.done_after, "seconds"),
         worker_s=Estimate.exact(means.worker_time, "seconds"),
@@ -93,6 +98,13 @@ def _apart(delivery: Delivery, work: Work, means: TaskMeans, window: float) -> f
         return 1.0
     once = Delivery(ack_deadline=duration_text(delivery.ack_deadline), late_ack="rejected", max_receives=1)
     return late + float(task_figures(once, work).dead_letters) ** before
+
+
+def _lost(queue: Queue, means: TaskMeans) -> float:
+    """Tasks that never have an effect: where that takes an ack which counts, all dead letters."""
+    if queue.acks == "after" and isinstance(queue.effect, Transactional | TwoPhase):
+        return means.dead_letters
+    return means.lost_behind_fence if isinstance(queue.effect, Fenced) else means.lost
 
 
 def _duplicates(queue: Queue, delivery: Delivery, means: TaskMeans) -> float:

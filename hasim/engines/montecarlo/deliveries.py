@@ -30,13 +30,15 @@ class Deliveries:
     """What became of each task; all arrays have one entry a task.
 
     `executions` counts attempts, `effects` those of them that finish, late or not; `done_after` is from the first
-    delivery to the first ack that counts, in seconds, infinite for dead letters; `worked` the seconds of workers.
+    delivery to the first ack that counts, in seconds, infinite for dead letters; `worked` the seconds of workers,
+    `last` whether the last attempt finished, late or not.
     """
 
     executions: Ints
     effects: Ints
     done_after: Floats
     worked: Floats
+    last: Bools
 
 
 def sample_deliveries(
@@ -55,12 +57,12 @@ def sample_deliveries(
     error bring the task back after `nack_delay` seconds.
     """
     executions, effects = np.zeros(count, np.int32), np.zeros(count, np.int32)
-    done, worked = np.full(count, np.inf), np.zeros(count)
+    done, worked, last = np.full(count, np.inf), np.zeros(count), np.zeros(count, bool)
     for start in range(0, count, BLOCK):
         block = slice(start, min(start + BLOCK, count))
-        rows = Deliveries(executions[block], effects[block], done[block], worked[block])
+        rows = Deliveries(executions[block], effects[block], done[block], worked[block], last[block])
         _play(delivery, work, rng, rows, renew, window, nack_delay)
-    return Deliveries(executions, effects, done, worked)
+    return Deliveries(executions, effects, done, worked, last)
 
 
 def _play(
@@ -102,6 +104,7 @@ def _play(
         counts = finished if accepted or renew is not None else finished & (lasting <= wait)
         executions[left] += 1
         effects[left] += finished
+        rows.last[left] = finished
         rows.worked[left] += np.minimum(lasting, crash)
         done[left] = np.minimum(done[left], np.where(counts, begin + lasting, np.inf))
         if window is not None:

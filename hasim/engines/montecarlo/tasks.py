@@ -59,7 +59,8 @@ def _figures(cluster: Cluster, name: str, queue: Queue, count: int, seed: int, l
         longest = duration_text(10.0 * float(work.takes.quantile(LONGEST)))
         delivery, window = Delivery(ack_deadline=longest, max_receives=1), None
     rng = Streams(seed)[f"{name}/tasks"]
-    sums = _Sums()
+    needs_ack = not once and isinstance(effect, Transactional | TwoPhase)
+    sums = _Sums(needs_ack, fenced=isinstance(effect, Fenced) and not once)
     for start in range(0, count, BLOCK):
         sums.add(sample_deliveries(delivery, work, min(BLOCK, count - start), rng, renew, window, nack_delay))
     rate = tasks_per_second(name, dict(cluster.parts), dict(cluster.loads))
@@ -82,6 +83,8 @@ def _figures(cluster: Cluster, name: str, queue: Queue, count: int, seed: int, l
 class _Sums:
     """What is kept of many tasks: sums, and sums of squares."""
 
+    needs_ack: bool = False
+    fenced: bool = False
     lost: int = 0
     duplicated: int = 0
     dead: int = 0
@@ -90,7 +93,12 @@ class _Sums:
     def add(self, tasks: Deliveries) -> None:
         """Count these tasks, too."""
         done = np.isfinite(tasks.done_after)
-        self.lost += int((tasks.effects == 0).sum())
+        if self.needs_ack:
+            self.lost += int((~done).sum())
+        elif self.fenced:  # of a dead letter only the last attempt may have an effect
+            self.lost += int((~done & ~tasks.last).sum())
+        else:
+            self.lost += int((tasks.effects == 0).sum())
         self.duplicated += int((tasks.effects > 1).sum())
         self.dead += int((~done).sum())
         self._add("executions", tasks.executions)

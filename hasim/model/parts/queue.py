@@ -47,7 +47,7 @@ class Queue(Part):
     )
     prefetch: Count = Field(default=1, ge=1, le=100_000, description="Tasks that a worker may have, one at work.")
     renew: Seconds | None = Field(
-        default=None, gt=0, description="So often workers begin the deadlines of their tasks anew; left out: never."
+        default=None, ge=0.001, description="So often workers begin the deadlines of their tasks anew; left out: never."
     )
     nack_delay: Seconds = Field(
         default=0.0, description="How long a task waits that a worker has given back after an error."
@@ -103,6 +103,11 @@ class Queue(Part):
             if self.producer.groups is not None and not delivery.ordered:
                 yield "producer", "`groups` are of a queue that is `ordered`, and this one is not"
             shortest = min(delivery.backoff, default=delivery.ack_deadline)
+            if isinstance(effect, Transactional) and effect.every + effect.takes >= shortest and self.renew is None:
+                yield (
+                    "effect",
+                    f"commits come every {human(effect.every)}, and the deadline is {human(shortest)}: say less",
+                )
             if self.renew is not None and self.renew >= shortest:
                 yield "renew", f"got {human(self.renew)}; the deadline has passed by then, which is {human(shortest)}"
 

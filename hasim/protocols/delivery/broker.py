@@ -282,7 +282,7 @@ class Broker:
             return [Send(sender, Stored(put.n)), Announce("put again", {"task": put.task, "number": 0})]
         task = Task(put.task, put.group if self.delivery.ordered else "")
         times = 1
-        while task.name in self._tasks:  # the same work twice, and nobody can tell
+        while task.name in self._tasks or task.name in self._dead:  # the same work twice, and nobody can tell
             times += 1
             task.name = f"{put.task}{AGAIN}{times}"
         self._tasks[task.name] = task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hasim.machine import (
     Announce,
@@ -38,7 +38,9 @@ from hasim.protocols.delivery.group_messages import (
 from hasim.protocols.delivery.group_settings import ConsumerGroup
 from hasim.protocols.delivery.messages import Delivered
 from hasim.protocols.delivery.worker import RECONNECT, RECONNECT_S, WORK
-from hasim.protocols.effects.finish import Finish
+
+if TYPE_CHECKING:
+    from hasim.protocols.effects.finish import Finish
 
 HEARTBEAT: Final = "heartbeat"
 POLL: Final = "poll interval"

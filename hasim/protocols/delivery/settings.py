@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from hasim.declared import Declared
-from hasim.units import Count, Seconds, Share
+from hasim.units import Count, Seconds, Share, duration_text
 
 LateAck = Literal["accepted", "unless_taken", "rejected"]
 
@@ -33,15 +33,15 @@ class Delivery(Declared):
     """
 
     kind: Literal["deadline"] = "deadline"
-    ack_deadline: Seconds = Field(gt=0, description="From a delivery to the next, if no ack comes.")
+    ack_deadline: Seconds = Field(ge=0.001, description="From a delivery to the next, if no ack comes.")
     late_ack: LateAck = Field(default="accepted", description="What an ack is worth that comes after the deadline.")
     max_receives: Count | None = Field(
         default=None, ge=1, le=1000, description="Deliveries before a task becomes a dead letter; left out: no limit."
     )
     redrive: Seconds | None = Field(
-        default=None, gt=0, description="Dead letters are put back into the queue after so long; left out: never."
+        default=None, ge=0.001, description="Dead letters are put back into the queue after so long; left out: never."
     )
-    backoff: tuple[Annotated[Seconds, Field(gt=0)], ...] = Field(
+    backoff: tuple[Annotated[Seconds, Field(ge=0.001)], ...] = Field(
         default=(), max_length=100, description="Deadlines of the first, second … delivery; the last for all further."
     )
     frees_lost: bool = Field(
@@ -49,7 +49,7 @@ class Delivery(Declared):
     )
     heartbeat: Seconds | None = Field(
         default=None,
-        gt=0,
+        ge=0.001,
         description="A connection on which nothing has come for so long is broken; workers say something twice in that "
         "time (RabbitMQ: 60s).",
     )
@@ -85,6 +85,8 @@ class Delivery(Declared):
     def _of_one_piece(self) -> Self:
         if self.closes_channel and self.late_ack != "rejected":
             raise ValueError(f"got late_ack {self.late_ack!r}; a channel that is closed acks nothing: say `rejected`")
+        if 0 < self.checked_every < 0.001:
+            raise ValueError(f"got checked_every {duration_text(self.checked_every)}; give 1ms or more, or 0s")
         return self
 
     def deadline(self, number: int) -> float:

@@ -33,7 +33,8 @@ SYSTEMS: Final[Mapping[str, System]] = MappingProxyType(
         "sqs": System(
             {"ack_deadline": "30s", "late_ack": "accepted"},
             "Amazon SQS Developer Guide: VisibilityTimeout 30 s (0 s to 12 h); standard queues",
-            "the receipt of an earlier delivery may still delete a message, and need not",
+            "messages are kept for 4 days, which is not played; the receipt of an earlier delivery may still delete a "
+            "message, and need not",
         ),
         "sqs_fifo": System(
             {"ack_deadline": "30s", "late_ack": "rejected", "ordered": True, "dedup_window": "5m"},
@@ -80,11 +81,13 @@ SYSTEMS: Final[Mapping[str, System]] = MappingProxyType(
         "celery_redis": System(
             {"ack_deadline": "1h", "late_ack": "accepted"},
             "Celery documentation, Using Redis: visibility_timeout 1 hour",
-            "tasks with an eta or countdown beyond it are delivered again and again",
+            "Celery acks before the work unless task_acks_late is set: say `acks: before`; tasks with an eta or "
+            "countdown beyond the timeout are delivered again and again",
         ),
         "celery_pubsub": System(
             {"ack_deadline": "240s", "late_ack": "accepted"},
             "Celery and Kombu documentation, Google Pub/Sub: ack_deadline_seconds 240",
+            "Celery acks before the work unless task_acks_late is set: say `acks: before`",
         ),
         "pubsub": System(
             {"ack_deadline": "10s", "late_ack": "accepted"},

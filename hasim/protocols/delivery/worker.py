@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hasim.machine import (
     Announce,
@@ -21,7 +21,9 @@ from hasim.machine import (
     Unlinked,
 )
 from hasim.protocols.delivery.messages import Ack, Beat, Closed, Delivered, Hello, Nack, Take, Touch
-from hasim.protocols.effects.finish import Finish, Went
+
+if TYPE_CHECKING:
+    from hasim.protocols.effects.finish import Finish, Went
 
 WORK: Final = "work"
 TOUCH: Final = "touch"
@@ -151,7 +153,7 @@ class Worker:
 
     def _forget(self) -> list[Delivered]:
         """What it has not begun will be delivered again, unless it was acked as it was delivered."""
-        return [] if self.ack_first else [self._has.pop() for _ in range(len(self._has) - 1)]
+        return [] if self.ack_first else [self._has.pop() for _ in range(len(self._has) - 1)][::-1]
 
     # One task after another.
 

@@ -138,7 +138,7 @@ class TransactionFinish(Finish):
     def result(self, now: float) -> list[Effect]:
         wait = self._takes
         if self._every:
-            wait += ceil(now / self._every) * self._every - now
+            wait += max(0.0, ceil(now / self._every) * self._every - now)
         return [SetTimer(FINISH, wait, wait)]
 
     def fired(self) -> Went:

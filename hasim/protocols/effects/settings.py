@@ -102,7 +102,8 @@ class Fenced(EffectKind):
 class Transactional(EffectKind):
     """Effect and ack are one transaction: the queue is a table beside the results, or both are topics of one Kafka.
 
-    An attempt whose ack does not count has no effect. With `every`, transactions are committed at that interval, as
+    An attempt whose ack does not count has no effect; a task that was put twice is two tasks, against which only the
+    `dedup_window` of the queue helps. With `every`, transactions are committed at that interval, as
     Kafka's streams do (100 ms for exactly once), which makes each wait for half of it on average.
     """
 
@@ -115,14 +116,15 @@ class Transactional(EffectKind):
 class TwoPhase(EffectKind):
     """Two-phase commit, coordinated by the worker: the queue and the resource vote, then carry out what it decides.
 
-    Presumed abort: a coordinator that does not know a transaction says that it was aborted. Whoever has voted yes is in
-    doubt until it hears the decision: a task that is in doubt is not delivered again, and a result stays locked, while
-    the coordinator is down.
+    The queue votes no on a delivery whose deadline has passed, whatever it thinks of late acks. Presumed abort: a
+    coordinator that does not know a transaction says that it was aborted. Whoever has voted yes is in doubt until it
+    hears the decision: a task that is in doubt is not delivered again, and a result stays locked, while the coordinator
+    is down.
     """
 
     kind: Literal["two_phase"] = "two_phase"
     ask: Seconds = Field(
-        default=1.0, gt=0, description="So often whoever is in doubt asks what was decided; our assumption."
+        default=1.0, ge=0.001, description="So often whoever is in doubt asks what was decided; our assumption."
     )
 
     ROUND_TRIPS: ClassVar[int] = 2

@@ -58,11 +58,13 @@ class Bench(DeliveryWorld):
 
     def _lasting(self, name: str, task: str) -> float:
         """How long an execution takes that begins now; set when its worker will crash."""
-        lasting = next(self._lasts, None) or super()._lasting(name, task)
+        lasting = next(self._lasts, None) or self._luck.attempt(task).lasting
         self.first_over.setdefault(task, lasting > self.config.deadline)
+        alarm = None
         if self._fate.random() < self.config.crash:
             at = self.env.now + float(self._fate.random()) * lasting
-            self._crashes[name] = Alarm(self.env, at, lambda: self._crash_at_work(name))
+            alarm = Alarm(self.env, at, lambda: self._crash_at_work(name))
+        self._crashes[name].append(alarm)
         return lasting
 
     def begin(self) -> None:

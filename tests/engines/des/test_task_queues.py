@@ -102,6 +102,10 @@ VARIANTS: list[dict[str, Any]] = [
     {"acks": "before", "work": {"takes": "1s", "crash": "4s"}},
     {"effect": "key"},
     {"effect": "fence"},
+    {"effect": "two_phase"},
+    {"effect": "transaction", "delivery": {"ack_deadline": "1s", "late_ack": "rejected", "max_receives": 2}},
+    {"effect": "two_phase", "delivery": {"ack_deadline": "1s", "max_receives": 2}},
+    {"effect": "fence", "delivery": {"ack_deadline": "1s", "max_receives": 2}, "work": {"takes": "1s", "crash": "2s"}},
     {"effect": "transaction"},
 ]
 KNOWN = ("executions", "duplicates", "lost", "dead_letters", "done_after_s", "worker_s")
@@ -355,6 +359,59 @@ def test_dead_letters_that_are_put_back_late_find_their_keys_forgotten() -> None
         assert log.counts["dead letter"] == 2 and log.counts["task redriven"] == 1
 
 
+def test_a_worker_with_a_buffer_crashes_at_work_and_only_then() -> None:
+    two = ha.Load({"kind": "replay", "times": [1.0, 1.01, 1.02]})
+    work = {"takes": {"fixed": "1s"}, "crash": {"fixed": "1500ms"}}
+    for more in ({"prefetch": 3}, {"prefetch": 3, "effect": "plain"}, {"delivery": {"system": "kafka"}}):
+        model = cluster(1, **{"delivery": {"ack_deadline": "1m"}, "work": work, **more})
+        log = ha.simulate(model.during(two), over="2m", seed=1).tasks["jobs"]
+        assert log.counts.get("crashed at work", 0) == 0 and log.effects.tolist() == [1, 1, 1]
+    # A crash frees what waits in the buffer, too: that was not begun, and executions are those of a free worker.
+    frees = {"ack_deadline": "1m", "late_ack": "rejected", "frees_lost": True}
+    model = cluster(3, prefetch=4, delivery=frees, work={"takes": "1s", "crash": "5s"})
+    agrees(played(model, rate=1.5, over="6000s").figures().executions, 1.2)
+    poison = {"ack_deadline": "1m", "frees_lost": True, "late_ack": "rejected", "max_receives": 3}
+    model = cluster(1, prefetch=2, delivery=poison, work={"takes": "1s", "poison": "50%"})
+    log = played(model, rate=0.2, over="2000s")
+    assert log.settled.sum() > 0.97 * len(log)
+
+
+def test_a_dead_letter_and_the_same_id_again_live_side_by_side() -> None:
+    delivery = {"ack_deadline": "1s", "max_receives": 1, "redrive": "3s"}
+    model = cluster(4, delivery=delivery, producer={"outbox": "100ms"}, latency="500ms")
+    log = played(model, rate=1.0, over="200s")
+    assert log.counts["task redriven"] > 0 and log.effects.sum() > len(log)
+
+
+def test_an_outbox_costs_half_of_a_look_however_rare_tasks_are() -> None:
+    model = cluster(4, delivery={"ack_deadline": "1m"}, producer={"outbox": "6s"})
+    log = ha.simulate(model.during(ha.Load("1/h")), over="60d", seed=1).tasks["jobs"]
+    waits = log.stored_s - log.arrived_s
+    waits = waits[~np.isnan(waits)]
+    assert abs(waits.mean() - 3.0) < 4.5 * waits.std() / sqrt(waits.size)
+
+
+def test_automatic_acks_count_what_was_at_work_at_the_end_as_under_way() -> None:
+    model = cluster(100, acks="before", work={"takes": {"fixed": "20s"}})
+    run = ha.simulate(model.during(ha.Load(2.0)), over="60s", seed=1)
+    figures = run.tasks["jobs"].figures()
+    assert figures.lost is not None and figures.lost.value == 0.0
+    assert any("under way at the end" in warning for warning in run.warnings)
+    crashing = played(cluster(60, acks="before", work={"takes": "1s", "crash": "3s"})).figures()
+    agrees(crashing.lost, 0.25)
+
+
+def test_intervals_cover_under_load() -> None:
+    # M/M/1 with half of the time busy: the 99 % quantile of the time to the effect is ln(100) / (1 - 0.5).
+    model = cluster(1, delivery={"ack_deadline": "1d"})
+    exact, seen = np.log(100.0) / 0.5, 0
+    for seed in range(40):
+        p99 = played(model, rate=0.5, over="4000s", seed=seed).figures().latency_p99_s
+        assert p99 is not None
+        seen += p99.covers(exact)
+    assert seen >= 32  # 38 are due, and fewer than 33 one time in a hundred
+
+
 def test_seeds_repeat_and_differ() -> None:
     a, b, c = (played(cluster(), over="60s", seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(a.effect_s, b.effect_s, equal_nan=True) and len(a) != len(c)
@@ -377,6 +434,10 @@ def test_seeds_repeat_and_differ() -> None:
         ({"effect": "keys"}, "did you mean 'key'"),
         ({"work": {"takes": "1s", "same": 2}}, "same"),
         ({"delivery": {"ack_deadline": "1s", "closes_channel": True}}, "rejected"),
+        ({"work": {"takes": {"fixed": "0s"}}}, "takes some"),
+        ({"work": {"takes": "1s", "pauses": {"every": {"fixed": "0s"}, "lasting": "1s"}}}, "1ms or more"),
+        ({"renew": "1us"}, "renew"),
+        ({"effect": {"kind": "transaction", "every": "10s"}}, "commits come every"),
         ({"delivery": {"system": "kafka"}, "prefetch": 3}, "consumer group"),
         ({"delivery": {"system": "kafka"}, "work": {"takes": "1s", "fails": 0.1}}, "given back"),
     ],
@@ -384,6 +445,12 @@ def test_seeds_repeat_and_differ() -> None:
 def test_mistakes_are_named(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(ha.ModelError, match=said):
         cluster(**fields)
+
+
+def test_lists_of_deadlines_keep_their_units() -> None:
+    model = cluster(delivery={"ack_deadline": "5s", "backoff": ["1s", "2s"]})
+    assert ha.loads(model.to_yaml()) == model
+    assert model.replace("jobs.work.takes", "2s").parts["jobs"].delivery.backoff == (1.0, 2.0)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,13 @@ def test_a_dead_letter_is_what_is_not_done_when_the_last_deadline_passes() -> No
     assert figures(1.0, most=2).executions == pytest.approx(1 + exp(-1), rel=1e-12)
     poison = figures(1.0, {"fixed": "2s"}, late_ack="rejected", most=5)
     assert poison == TaskMeans(
-        executions=5.0, effects=5.0, dead_letters=1.0, lost=0.0, worker_time=poison.worker_time, done_after=inf
+        executions=5.0,
+        effects=5.0,
+        dead_letters=1.0,
+        lost=0.0,
+        lost_behind_fence=0.0,
+        worker_time=poison.worker_time,
+        done_after=inf,
     )
     big = figures(3.0, LOGNORMAL, late_ack="rejected", most=5, same=1.0)
     tail = float(Work(takes=LOGNORMAL).takes.survival(3.0))

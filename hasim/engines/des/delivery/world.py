@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
@@ -15,6 +16,7 @@ from hasim.engines.des.reach import Contact, let_meet
 from hasim.engines.des.world import LeapingEnvironment, Node, Rhythm, Touch, World
 from hasim.engines.des.world.alarm import Alarm
 from hasim.engines.des.world.connection import Connection
+from hasim.engines.des.world.leaping import common_period
 from hasim.machine import Machine
 from hasim.model.demand import Load
 from hasim.model.parts import Queue
@@ -68,12 +70,17 @@ class DeliveryWorld:
         self._group: GroupBroker | None = None
         self._queueing: Broker | None = None
         self._at: dict[str, tuple[str, float]] = {}  # what each worker is at, and since when
-        self._crashes: dict[str, Alarm] = {}
+        # Of the attempts of each worker that have begun, in order: the next begins before the end of one is noted.
+        self._crashes: dict[str, deque[Alarm | None]] = {name: deque() for name in self.names}
         self._started: dict[str, float] = {}
+        self._with: dict[str, dict[str, None]] = {}  # what was acked as it was delivered, by worker
         self._factors: dict[str, list[tuple[float, Touch]]] = {name: [] for name in self.names}
         self._restarts = {name: queue.restart.counting() for name in self.names}
         self._producer_restarts = queue.producer.restart.counting()
         self._luck = Luck(queue.work, streams, part)
+        beats = [queue.producer.outbox, getattr(queue.delivery, "checked_every", None)]
+        self._period = common_period([beat for beat in beats if beat]) if any(beats) else None
+        self._leaps = self._period is not None or not any(beats)
         crash = queue.producer.crash
         self._producer_crash = None if crash is None else draws(crash, streams, f"{part} producer/crash")
 
@@ -171,6 +178,9 @@ class DeliveryWorld:
     def log(self, end: float) -> TaskLog:
         """What has become of the tasks."""
         keys = 0 if self.sink_machine is None else self.sink_machine.keys_most
+        for task, since in self._at.values():
+            self.notes.worked(task, self.env._now - since)
+        self._at.clear()
         return self.notes.log(self.part, len(self.names), end, keys, self.queue.acks == "before")
 
     # Tasks.
@@ -203,8 +213,8 @@ class DeliveryWorld:
             for _, touch in factors:
                 touch.touched = True
             lasting *= prod(factor for factor, _ in factors)
-        if crash < inf:
-            self._crashes[name] = Alarm(self.env, self.env._now + crash, lambda: self._crash_at_work(name))
+        alarm = None if crash == inf else Alarm(self.env, self.env._now + crash, lambda: self._crash_at_work(name))
+        self._crashes[name].append(alarm)
         return lasting
 
     def _crash_at_work(self, name: str) -> None:
@@ -233,6 +243,8 @@ class DeliveryWorld:
             self.notes.happened(kind, task, now)
             if subject in self._factors:
                 self._worker(kind, subject, task, now)
+            if self.queue.acks == "before":
+                self._note_holder(kind, task, detail, subject)
         elif kind in ENDS:
             self._ended(subject, power=kind != "power lost")
         elif kind == "process started":
@@ -245,9 +257,19 @@ class DeliveryWorld:
         elif kind in ("work ended", "work failed") or (kind == "effect" and self.queue.effect is None):
             self._left(name)
 
+    def _note_holder(self, kind: str, task: str, detail: Mapping[str, Any], subject: str) -> None:
+        """Remember who has what, where nobody would deliver it again."""
+        if kind == "task delivered":
+            self._with.setdefault(str(detail["worker"]), {})[task] = None
+        elif kind == "effect":
+            self._with.get(str(detail.get("by", subject)), {}).pop(task, None)
+        elif kind == "work failed":
+            self._with.get(subject, {}).pop(task, None)
+            self.notes.gone([task], self.env._now)
+
     def _left(self, name: str) -> None:
         """A worker is at its task no more."""
-        alarm = self._crashes.pop(name, None)
+        alarm = self._crashes[name].popleft() if self._crashes[name] else None
         if alarm is not None:
             alarm.cancel()
         at = self._at.pop(name, None)
@@ -255,8 +277,14 @@ class DeliveryWorld:
             task, since = at
             self.notes.worked(task, self.env._now - since)
 
+    def _lose(self, name: str) -> None:
+        """What was acked as it was delivered to a worker that is no more has gone with it."""
+        if self.queue.acks == "before":
+            self.notes.gone(self._with.pop(name, ()), self.env._now)
+
     def _begun(self, name: str) -> None:
         self._started[name] = self.env._now
+        self._lose(name)
         if self._work.pauses is not None and name in self._factors:
             self._pause_later(self.world.nodes[name], self._work.pauses)
         if name == self.producer.name and self._producer_crash is not None:
@@ -289,7 +317,9 @@ class DeliveryWorld:
 
     def _ended(self, name: str, power: bool) -> None:
         if name in self._factors:
-            self._left(name)
+            while self._crashes[name]:
+                self._left(name)
+            self._lose(name)
         elif name == self.producer.name and self.queue.producer.outbox is None:
             self.notes.gone(self.notes.unsettled(stored=False), self.env._now)
         elif name == self.broker.name and isinstance(self._delivery, Delivery) and not self._delivery.durable:
@@ -314,16 +344,19 @@ class DeliveryWorld:
 
     @property
     def rhythm(self) -> Rhythm:
-        """Calm goes on for any time; nothing is said in it that would make a difference if it came late."""
-        return Rhythm(None, 1.0, 0.0)
+        """Calm goes on for any time that keeps the phase of whoever looks now and then.
+
+        Nothing is said in it that would make a difference if it came late.
+        """
+        return Rhythm(self._period, 1.0, 0.0)
 
     @property
     def is_calm(self) -> bool:
         """Whether there is no task, and nobody waits for one who does not say so."""
-        processes = [node.process for node in self.world.nodes.values()]
+        up = self.broker.process is not None and self.producer.process is not None
         empty = not self.notes.under_way if self._queueing is None else self._queueing.is_empty
         calm = empty and self._producing is not None and self._producing.is_idle
-        return calm and all(process is not None for process in processes) and not self._at
+        return calm and up and not self._at and self._leaps
 
     @property
     def calm_after(self) -> float:
