@@ -115,14 +115,13 @@ def estimate(
     seed: Seed = None,
     start: Start = "steady",
     level: Level = 0.95,
+    tasks: Annotated[int, typer.Option(help="Tasks that are followed, of each queue.", min=1)] = 100_000,
     as_json: AsJson = False,
 ) -> None:
     """Many histories at once: the distribution of downtime, with intervals."""
     cluster = _load(model)
     with _interruptible() as stopped, _progress("estimate") as progress:
-        sample = _verbs().estimate(
-            cluster, over=over, runs=runs, seed=seed, start=start, level=level, progress=progress
-        )
+        sample = _verbs().estimate(cluster, over, runs, seed, start, level, progress=progress, tasks=tasks)
     _show(sample, as_json)
     _finish(stopped())
 

@@ -13,6 +13,7 @@ from rich.tree import Tree
 
 from hasim.model.cluster import Cluster
 from hasim.model.demand import Arrivals, Poisson
+from hasim.model.demand.route import goes_to_queue
 from hasim.model.failures import Failover, Failure
 from hasim.model.parts import Elected, Part, Queue, Workload
 from hasim.model.presets import preset
@@ -134,7 +135,8 @@ def _parameters(cluster: Cluster) -> Iterator[tuple[tuple[str | int, ...], str, 
         yield ("remedies", name, "takes"), f"a treatment takes {healing.takes.text()}", ""
     for name, load in cluster.loads.items():
         field = "rate" if load.rate is not None else "users"
-        said = f"{load.users} users" if load.rate is None else _arrivals(load.rate)
+        what = "tasks" if goes_to_queue(load, cluster.parts) else "requests"
+        said = f"{load.users} users" if load.rate is None else _arrivals(load.rate, what)
         yield ("loads", name, field), said, ""
 
 
@@ -193,9 +195,9 @@ def _remedy(remedy: Remedy) -> str:
     return f"{remedy.action} what is {seen}; {', '.join(limits) or 'no limits'}"
 
 
-def _arrivals(rate: Arrivals) -> str:
+def _arrivals(rate: Arrivals, what: str) -> str:
     if isinstance(rate, Poisson):
-        return f"{rate.rate:g} requests a second"
+        return f"{rate.rate:g} {what} a second"
     plain = rate.model_dump()
     return f"{plain.pop('kind')} arrivals: " + ", ".join(f"{key} {value}" for key, value in plain.items())
 
