@@ -77,7 +77,9 @@ def compare_effects(
                 raise ModelError.of(
                     at(("designs", design, *each.loc), each.message) for each in error.problems
                 ) from None
-            rows[design] = _row(simulate(changed, over=over, seed=seed), name, _part(changed, name))
+            rows[design] = _row(
+                simulate(changed, over=over, seed=seed), name, _part(changed, name), "producer" in fields
+            )
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("design")
 
 
@@ -112,9 +114,9 @@ def _changed(model: Cluster | Scenario, queue: str, fields: Mapping[str, Any]) -
     return Scenario(changed, model.faults, model.loads) if isinstance(model, Scenario) else changed
 
 
-def _needs(part: Queue) -> str:
+def _needs(part: Queue, own_producer: bool) -> str:
     said = "nothing more" if part.effect is None else part.effect.needs
-    if part.producer.outbox is None:
+    if part.producer.outbox is None or not own_producer:  # what all designs have is no difference
         return said
     outbox = "a row and a relay for each task"
     return outbox if said == "nothing more" else f"{said}; {outbox}"
@@ -126,7 +128,7 @@ def _part(model: Cluster | Scenario, queue: str) -> Queue:
     return part
 
 
-def _row(run: Run, queue: str, part: Queue) -> dict[str, Any]:
+def _row(run: Run, queue: str, part: Queue, own_producer: bool) -> dict[str, Any]:
     if queue not in run.tasks:
         raise ModelError(
             f"no task came to {queue}; give the model a load that goes there, or the run more time", "model"
@@ -150,5 +152,5 @@ def _row(run: Run, queue: str, part: Queue) -> dict[str, Any]:
         "forced_writes": 0 if effect is None else effect.forced_writes,
         "store_bytes": stored,
         "in_doubt_s": float((log.in_doubt[:, 1] - log.in_doubt[:, 0]).sum()),
-        "needs": _needs(part),
+        "needs": _needs(part, own_producer),
     }

@@ -54,7 +54,7 @@ def plot_tasks(run: Run, queue: str | None = None) -> tuple[Axes, Axes]:
         linear_seconds(ax, run.start_s, run.end_s)
         calm(ax, grid="y")
     above.tick_params(labelbottom=False)
-    above.set_title(_said(queue, log), loc="left", color=INK, fontsize=11)
+    above.set_title(_said(queue, log), loc="left", color=INK, fontsize=11, pad=26)
     return above, below
 
 
@@ -87,7 +87,7 @@ def _rates(ax: Axes, log: TaskLog, edges: NDArray[np.float64]) -> None:
     )
     ax.set_ylabel("a second")
     ax.set_ylim(bottom=0)
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.99), ncols=3, frameon=False, fontsize=9)
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 0.98), ncols=3, frameon=False, fontsize=9)
 
 
 def _backlog(ax: Axes, log: TaskLog, edges: NDArray[np.float64]) -> None:
