@@ -76,7 +76,7 @@ def _words(name: str) -> str:
     return name.removesuffix("_s").replace("_", " ")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TaskLog:
     """Each task of a queue once, in order of arrival; all arrays have one entry a task, times in seconds of the run.
 
@@ -107,7 +107,6 @@ class TaskLog:
     in_doubt: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
     attempts_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     keys_most: int = 0
-    key_bytes: int = 0
     acks_first: bool = False
 
     def __len__(self) -> int:
@@ -183,6 +182,9 @@ class TaskLog:
         """Return plain data for JSON: the figures, not each task."""
         found: dict[str, Any] = {"tasks": len(self), "settled": int(self.settled.sum()), **self.figures().to_json()}
         return {**found, "throughput": self.throughput, "counts": dict(self.counts)}
+
+    def __repr__(self) -> str:
+        return f"TaskLog({self.queue}: {self})"
 
     def __str__(self) -> str:
         under_way = len(self) - int(self.settled.sum())
