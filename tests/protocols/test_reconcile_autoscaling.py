@@ -199,6 +199,12 @@ def test_unknown_pods_never_turn_the_direction_round_and_only_damp_it(
         assert min(replicas, ratio * len(measured)) - 1 < count < max(replicas, ratio * replicas) + 1
 
 
+def test_pods_that_are_not_ready_add_nothing_when_the_count_falls() -> None:
+    pods = [pod_of(f"web-{n}", R if n < 5 else U) for n in range(8)]
+    use = {pod.name: 0.05 if pod.name == "web-4" else 0.0 for pod in pods}
+    assert number(8, 2, use, pods) == 3  # half of the five that are measured, rounded up
+
+
 # ----------------------------------------------------------------------------- how many replicas: the loop
 
 
