@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hasim.errors import CannotModel
-from hasim.model.demand import Load
+from hasim.model.cluster import Cluster
 from hasim.model.demand.route import goes_to_queue, route_of
-from hasim.model.parts import Part, Queue
+from hasim.model.parts import Queue
 from hasim.model.work import Work
 from hasim.protocols.delivery import ConsumerGroup, Delivery
 from hasim.protocols.effects import Fenced, TwoPhase
@@ -46,14 +46,17 @@ def alone(queue: Queue, engine: str) -> Alone:
     # With a fence the next attempt shows its token when the deadline has passed; in two phases the queue votes no then.
     if isinstance(queue.effect, Fenced | TwoPhase):
         delivery = delivery.model_copy(update={"late_ack": "rejected"})
-    return Alone(delivery, work, queue.renew, queue.acks == "before", queue.nack_delay)
+    at_most_once = queue.acks == "before"
+    if at_most_once:  # what is lost is what would be a dead letter
+        delivery = Delivery(ack_deadline=work.beyond, max_receives=1)
+    return Alone(delivery, work, queue.renew, at_most_once, queue.nack_delay)
 
 
-def tasks_per_second(queue: str, parts: dict[str, Part], loads: dict[str, Load]) -> float:
+def tasks_per_second(cluster: Cluster, queue: str) -> float:
     """The mean rate of the tasks that the loads of a model send to a queue on their first day."""
     found = 0.0
-    for load in loads.values():
-        mine = goes_to_queue(load, parts) and route_of(load, parts).pool == queue
+    for load in cluster.loads.values():
+        mine = goes_to_queue(load, cluster.parts) and route_of(load, cluster.parts).pool == queue
         if mine and load.rate is not None:
             found += load.rate.mean_rate(load.begins, load.until(load.begins + DAY_S))
     return found

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from hasim.declared import Declared, at
 from hasim.errors import ModelError
 from hasim.model.laws import LawField
-from hasim.units import Share
+from hasim.units import Share, duration_text
 
 
 class Pauses(Declared):
@@ -58,6 +58,11 @@ class Work(Declared):
         if self.takes.mean <= 0:
             raise ModelError.of([at(("takes",), "got no time at all; a task takes some")])
         return self
+
+    @property
+    def beyond(self) -> str:
+        """A deadline that no attempt outlasts."""
+        return duration_text(10.0 * float(self.takes.quantile(1.0 - 1e-12)))
 
     def lasting(self, task: npt.ArrayLike, own: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """How long attempts take, in seconds, whose task and which themselves have these normal scores; broadcast."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -97,6 +98,15 @@ class Estimate:
 def plain_number(value: float) -> float | None:
     """Return the number as JSON can hold it: infinity becomes None."""
     return float(value) if math.isfinite(value) else None
+
+
+def html_cell(estimate: Estimate | None) -> str:
+    """Return a cell of an HTML table: a number, and on a smaller line below it the interval or the word exact."""
+    if estimate is None:
+        return "<td>–</td>"
+    value, bracket, interval = str(estimate).replace(" a year", "").partition(" (")
+    small = f"<br><small>{html.escape(interval.removesuffix(')'))}</small>" if bracket else ""
+    return f"<td>{html.escape(value)}{small}</td>"
 
 
 def _printer(estimate: Estimate) -> tuple[Callable[[float, int], str], str]:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hasim.results.estimate import Estimate, plain_number
+from hasim.results.estimate import Estimate, html_cell, plain_number
 from hasim.results.figures import ServiceFigures
 from hasim.results.tasks import TaskFigures, TaskLog
 from hasim.results.tasks import frame_rows as task_rows
@@ -173,21 +173,12 @@ def to_html(result: Result, how: str, more: str = "") -> str:
 def _row(name: str, figures: ServiceFigures, with_slo: bool) -> str:
     cells = [
         f"<th>{html.escape(name)}</th>",
-        _cell(_availability(figures)),
+        html_cell(_availability(figures)),
         f"<td>{nines_text(figures)}</td>",
-        _cell(figures.downtime_s_per_year),
-        _cell(figures.outages_per_year),
-        _cell(figures.mean_outage_s),
+        html_cell(figures.downtime_s_per_year),
+        html_cell(figures.outages_per_year),
+        html_cell(figures.mean_outage_s),
     ]
     if with_slo:
-        cells.append(_cell(figures.slo_kept))
+        cells.append(html_cell(figures.slo_kept))
     return f"<tr>{''.join(cells)}</tr>"
-
-
-def _cell(estimate: Estimate | None) -> str:
-    """A number, and on a smaller line below it the interval or the word exact."""
-    if estimate is None:
-        return "<td>–</td>"
-    value, bracket, interval = str(estimate).replace(" a year", "").partition(" (")
-    small = f"<br><small>{html.escape(interval.removesuffix(')'))}</small>" if bracket else ""
-    return f"<td>{html.escape(value)}{small}</td>"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hasim.results.estimate import Estimate
+from hasim.results.estimate import Estimate, html_cell
 from hasim.results.intervals import proportion_estimate, quantile_estimate, rate_estimate, t_interval
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ def table(queues: Queues) -> str:
     columns = list(dict.fromkeys(quantity for found in known.values() for quantity in found))
     head = "".join(f"<th>{html.escape(_words(column))}</th>" for column in columns)
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th>{''.join(_cell(found.get(column)) for column in columns)}</tr>"
+        f"<tr><th>{html.escape(name)}</th>{''.join(html_cell(found.get(column)) for column in columns)}</tr>"
         for name, found in known.items()
     )
     return f"<table><thead><tr><th>tasks of</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
@@ -293,14 +293,6 @@ def table(queues: Queues) -> str:
 
 def _figures(each: TaskFigures | TaskLog) -> TaskFigures:
     return each if isinstance(each, TaskFigures) else each.figures()
-
-
-def _cell(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return "<td>–</td>"
-    value, bracket, interval = str(estimate).partition(" (")
-    small = f"<br><small>{html.escape(interval.removesuffix(')'))}</small>" if bracket else ""
-    return f"<td>{html.escape(value)}{small}</td>"
 
 
 def frame_rows(queues: Queues) -> Iterable[tuple[str, str, Estimate]]:

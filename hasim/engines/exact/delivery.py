@@ -27,7 +27,6 @@ from hasim.errors import CannotModel
 from hasim.model.laws import Fixed, Law
 from hasim.model.work import Work
 from hasim.protocols.delivery import Delivery
-from hasim.units import duration_text
 
 Floats = npt.NDArray[np.float64]
 
@@ -75,7 +74,7 @@ def task_figures(delivery: Delivery, work: Work, renew: float | None = None) -> 
     does not exist, tasks are hardly ever done, or there is no closed form.
     """
     if renew is not None and work.crash is None:  # a live worker never loses its task
-        delivery, renew = Delivery(ack_deadline=beyond(work)), None
+        delivery, renew = Delivery(ack_deadline=work.beyond), None
     _refuse_formless(delivery, work, renew)
     if renew is None:
         _refuse_endless(delivery, work)
@@ -101,11 +100,6 @@ def _of_poison(delivery: Delivery, work: Work, others: Floats) -> Floats:
     anew = work.model_copy(update={"same": 0.0})
     alive = 1.0 if work.crash is None else _Attempt(anew, 0.0).mean_time() / work.takes.mean
     return np.array([most, 0.0, 1.0, 0.0, 1.0, most * work.takes.mean * alive, 1.0]) - others
-
-
-def beyond(work: Work) -> str:
-    """A deadline that no attempt outlasts."""
-    return duration_text(10.0 * float(work.takes.quantile(float(MARKS[-1]))))
 
 
 def _refuse_formless(delivery: Delivery, work: Work, renew: float | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hasim.engines.exact.buffers import buffer_expiries
-from hasim.engines.exact.delivery import TaskMeans, beyond, task_figures
+from hasim.engines.exact.delivery import TaskMeans, task_figures
 from hasim.errors import CannotModel
 from hasim.model.cluster import Cluster
 from hasim.model.parts import Queue
@@ -63,11 +63,8 @@ def _of_buffers(name: str, queue: Queue) -> list[str]:
 
 def _figures(cluster: Cluster, name: str, queue: Queue) -> TaskFigures:
     delivery, work, renew, once, _ = alone(queue, "solve")
-    if once:
-        means = task_figures(Delivery(ack_deadline=beyond(work), max_receives=1), work)
-    else:
-        means = task_figures(delivery, work, renew)
-    rate = tasks_per_second(name, dict(cluster.parts), dict(cluster.loads))
+    means = task_figures(delivery, work, renew)
+    rate = tasks_per_second(cluster, name)
     busy = min(rate * means.worker_time / queue.workers, 1.0)
     return TaskFigures(
         executions=Estimate.exact(means.executions),

@@ -133,6 +133,8 @@ def _until_next(
 def _left_by_keys(ends: list[tuple[Ints, Floats]], window: float, count: int) -> Ints:
     """How many effects each task has, if each is remembered for so long, in seconds."""
     tasks, times = np.concatenate([task for task, _ in ends]), np.concatenate([time for _, time in ends])
+    if times.size and times.max() < window:  # nothing is forgotten
+        return np.minimum(np.bincount(tasks, minlength=count), 1).astype(np.int32)
     order = np.lexsort((times, tasks))
     left, last = np.zeros(count, np.int32), np.full(count, -np.inf)
     for task, time in zip(tasks[order].tolist(), times[order].tolist(), strict=True):

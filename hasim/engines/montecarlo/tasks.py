@@ -15,18 +15,14 @@ from hasim.errors import CannotModel
 from hasim.model.cluster import Cluster
 from hasim.model.parts import Queue
 from hasim.model.tasks import alone, tasks_per_second
-from hasim.protocols.delivery import Delivery
 from hasim.protocols.effects import Fenced, Keyed, Transactional, TwoPhase
 from hasim.results.estimate import Estimate, Unit
 from hasim.results.intervals import proportion_estimate, rate_estimate
 from hasim.results.tasks import TaskFigures
 from hasim.streams import Streams
-from hasim.units import duration_text
 
 BLOCK = 1 << 20
 """Tasks that are sampled at once; more would need more memory for nothing."""
-
-LONGEST = 1.0 - 1e-12
 
 
 def estimate_tasks(cluster: Cluster, count: int, seed: int, level: float) -> tuple[dict[str, TaskFigures], list[str]]:
@@ -56,14 +52,13 @@ def _figures(cluster: Cluster, name: str, queue: Queue, count: int, seed: int, l
             raise CannotModel(f"a key with {effect.order}", why, "use ha.simulate", "estimate")
         window = effect.window
     if once:
-        longest = duration_text(10.0 * float(work.takes.quantile(LONGEST)))
-        delivery, window = Delivery(ack_deadline=longest, max_receives=1), None
+        window = None
     rng = Streams(seed)[f"{name}/tasks"]
     needs_ack = not once and isinstance(effect, Transactional | TwoPhase)
     sums = _Sums(needs_ack, fenced=isinstance(effect, Fenced) and not once)
     for start in range(0, count, BLOCK):
         sums.add(sample_deliveries(delivery, work, min(BLOCK, count - start), rng, renew, window, nack_delay))
-    rate = tasks_per_second(name, dict(cluster.parts), dict(cluster.loads))
+    rate = tasks_per_second(cluster, name)
     worker = sums.mean("worker", level, "seconds")
     one_effect = once or isinstance(effect, Transactional | TwoPhase | Fenced)
     busy = rate / queue.workers

@@ -21,7 +21,6 @@ COUNTED = frozenset(
             "ack refused",
             "put again",
             "result refused",
-            "crashed at work",
         ),
         *("rebalance begun", "dead letter", "task redriven", "work failed"),
     }

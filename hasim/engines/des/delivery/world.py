@@ -15,7 +15,7 @@ from hasim.engines.des.draws import draws, durations
 from hasim.engines.des.reach import Contact, let_meet
 from hasim.engines.des.world import LeapingEnvironment, Node, Rhythm, Touch, World
 from hasim.engines.des.world.alarm import Alarm
-from hasim.engines.des.world.connection import Connection
+from hasim.engines.des.world.connection import Connection, connect
 from hasim.engines.des.world.leaping import common_period
 from hasim.machine import Machine
 from hasim.model.demand import Load
@@ -158,10 +158,7 @@ class DeliveryWorld:
         network, law = self.world.network, self.queue.latency
         there = durations(law, self._streams, f"{node.name}>{other.name}/latency")
         here = durations(law, self._streams, f"{other.name}>{node.name}/latency")
-        ask = Connection(self.env, network, node, other, there)
-        answer = Connection(self.env, network, other, node, here)
-        ask.back, answer.forth = answer, ask
-        node.links[other.name], other.links[node.name] = ask, answer
+        ask, answer = connect(network, node, other, there, here)
         self._connections.setdefault(other.name, []).append(ask)
         self._connections.setdefault(node.name, []).append(answer)
 

@@ -9,7 +9,7 @@ from hasim.engines.des.draws import durations
 from hasim.engines.des.reach import Contact, let_meet
 from hasim.engines.des.world import Clock, LeapingEnvironment, Node, Rhythm, World
 from hasim.engines.des.world.alarm import Alarm
-from hasim.engines.des.world.connection import Connection
+from hasim.engines.des.world.connection import Connection, connect
 from hasim.machine import Machine
 from hasim.model.laws import Law
 from hasim.model.leasing import one_way
@@ -128,11 +128,7 @@ class LeaseWorld:
             network = self.world.network
             there = durations(latency, streams, f"{name}>{other.name}/latency")
             here = durations(latency, streams, f"{other.name}>{name}/latency")
-            ask = Connection(self.env, network, node, other, there)
-            answer = Connection(self.env, network, other, node, here)
-            ask.back, answer.forth = answer, ask
-            node.links[other.name], other.links[name] = ask, answer
-            self._connections += [ask, answer]
+            self._connections += connect(network, node, other, there, here)
 
     def _build(self, name: str) -> Machine:
         self._lives[name] += 1

@@ -32,6 +32,17 @@ class _Reader:
             self._node.take(event)
 
 
+def connect(
+    network: Network, node: Node, server: Node, there: Callable[[], float], here: Callable[[], float]
+) -> tuple[Connection, Connection]:
+    """Link a node with a server that it asks; return the way there and the way back, each with its own latencies."""
+    ask = Connection(node.env, network, node, server, there)
+    answer = Connection(node.env, network, server, node, here)
+    ask.back, answer.forth = answer, ask
+    node.links[server.name], server.links[node.name] = ask, answer
+    return ask, answer
+
+
 class Connection:
     """One direction: messages in order; what gets lost is sent again, what nobody takes is refused.
 
