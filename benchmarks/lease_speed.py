@@ -11,14 +11,13 @@ counts. CPU time of one thread.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable, Iterator
 from time import process_time
 from typing import Any
 
 import numpy as np
 import simpy
+from turns import PEER, Contestant, take_turns
 
 from hasim.engines.des.leases.world import LeaseWorld
 from hasim.engines.des.world import LeapingEnvironment
@@ -118,35 +117,22 @@ def random_numbers(count: int, rng: np.random.Generator) -> tuple[float, float]:
     return process_time() - begun, float("nan")
 
 
-CONTESTANTS: dict[str, tuple[int, Callable[[int, np.random.Generator], tuple[float, float]]]] = {
-    "drawing its random numbers, nothing else": (SAMPLED, random_numbers),
-    "hasim, sampler": (SAMPLED, sampled),
-    "hasim, machines in the protocol engine": (PLAYED, played),
-    "plain SimPy, written by hand": (WRITTEN, written_by_hand),
+def seeded(run: Callable[[int, np.random.Generator], tuple[float, float]]) -> Callable[[int, int], tuple[float, float]]:
+    """The same, with the luck of a turn."""
+    return lambda count, turn: run(count, np.random.default_rng(turn))
+
+
+CONTESTANTS: dict[str, Contestant] = {
+    "drawing its random numbers, nothing else": (SAMPLED, seeded(random_numbers)),
+    "hasim, sampler": (SAMPLED, seeded(sampled)),
+    "hasim, machines in the protocol engine": (PLAYED, seeded(played)),
+    PEER: (WRITTEN, seeded(written_by_hand)),
 }
 
 
 def main() -> None:
-    """Let all take turns, and print how many takeovers each does in a CPU second."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    as_json = parser.parse_args().json
-    best: dict[str, tuple[float, float]] = {}
-    for turn in range(ROUNDS):
-        for name, (count, run) in CONTESTANTS.items():
-            took, mean = run(count, np.random.default_rng(turn))
-            if name not in best or count / took > best[name][0]:
-                best[name] = count / took, mean
-    peer = best["plain SimPy, written by hand"][0]
-    rows = {
-        name: {"a CPU second": rate, "times SimPy": rate / peer, "mean, s": mean} for name, (rate, mean) in best.items()
-    }
-    if as_json:
-        print(json.dumps(rows, indent=2))
-        return
-    for name, row in rows.items():
-        speed = f"{row['a CPU second']:12,.0f} a CPU second  {row['times SimPy']:8.3g} x SimPy"
-        print(f"{name:42} {speed}  {row['mean, s']:.2f} s")
+    """Let all take turns, and print how much each does in a CPU second."""
+    take_turns(__doc__, CONTESTANTS, ROUNDS, "mean, s", "{:.2f} s")
 
 
 if __name__ == "__main__":

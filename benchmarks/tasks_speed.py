@@ -11,14 +11,13 @@ one thread.
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from time import process_time
 from typing import Any
 
 import numpy as np
 import simpy
+from turns import PEER, Contestant, take_turns
 
 import hasim as ha
 from hasim.engines.montecarlo.deliveries import sample_deliveries
@@ -85,36 +84,17 @@ def written_by_hand(count: int, seed: int) -> tuple[float, float]:
     return process_time() - begun, executions / count
 
 
-CONTESTANTS: dict[str, tuple[int, Callable[[int, int], tuple[float, float]]]] = {
+CONTESTANTS: dict[str, Contestant] = {
     "drawing its random numbers, nothing else": (SAMPLED, random_numbers),
     "hasim, sampler": (SAMPLED, sampled),
     "hasim, machines in the protocol engine": (PLAYED, played),
-    "plain SimPy, written by hand": (WRITTEN, written_by_hand),
+    PEER: (WRITTEN, written_by_hand),
 }
 
 
 def main() -> None:
-    """Let all take turns, and print how many tasks each follows in a CPU second."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    as_json = parser.parse_args().json
-    best: dict[str, tuple[float, float]] = {}
-    for turn in range(ROUNDS):
-        for name, (count, run) in CONTESTANTS.items():
-            took, mean = run(count, turn)
-            if name not in best or count / took > best[name][0]:
-                best[name] = count / took, mean
-    peer = best["plain SimPy, written by hand"][0]
-    rows = {
-        name: {"a CPU second": rate, "times SimPy": rate / peer, "executions a task": mean}
-        for name, (rate, mean) in best.items()
-    }
-    if as_json:
-        print(json.dumps(rows, indent=2))
-        return
-    for name, row in rows.items():
-        speed = f"{row['a CPU second']:12,.0f} a CPU second  {row['times SimPy']:8.3g} x SimPy"
-        print(f"{name:42} {speed}  {row['executions a task']:.4f} executions")
+    """Let all take turns, and print how much each does in a CPU second."""
+    take_turns(__doc__, CONTESTANTS, ROUNDS, "executions a task", "{:.4f} executions")
 
 
 if __name__ == "__main__":
