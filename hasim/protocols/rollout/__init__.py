@@ -1,0 +1,49 @@
+"""Ways to replace one version of a service by another, as pure machines; one file a strategy."""
+
+from hasim.protocols.rollout.blue_green import BlueGreenRollout
+from hasim.protocols.rollout.canary import CanaryRollout, canaries
+from hasim.protocols.rollout.in_place import InPlaceRollout
+from hasim.protocols.rollout.messages import (
+    TRAFFIC,
+    Begin,
+    Left,
+    Leave,
+    Notice,
+    Pause,
+    Ready,
+    Resume,
+    Retry,
+    RollBack,
+    Scale,
+    Shift,
+    Unready,
+    Warn,
+)
+from hasim.protocols.rollout.reconciled import DeploymentRollout, StatefulRollout
+from hasim.protocols.rollout.rollout import Rollout
+from hasim.protocols.rollout.window import WindowRollout
+
+__all__ = [
+    "TRAFFIC",
+    "Begin",
+    "BlueGreenRollout",
+    "CanaryRollout",
+    "DeploymentRollout",
+    "Left",
+    "InPlaceRollout",
+    "Leave",
+    "Notice",
+    "Pause",
+    "Ready",
+    "Resume",
+    "Retry",
+    "RollBack",
+    "Rollout",
+    "Scale",
+    "Shift",
+    "StatefulRollout",
+    "Unready",
+    "Warn",
+    "WindowRollout",
+    "canaries",
+]
