@@ -308,6 +308,12 @@ def test_a_fixed_law_is_a_number() -> None:
         assert canary_cost(0.3, 0.4, law, 70.0, stages, 3.0) == pytest.approx(expected, rel=1e-9)
 
 
+def test_a_rare_value_is_not_overlooked() -> None:
+    law = ha.Mixture(parts=((0.995, ha.Exponential(mean="4s")), (0.005, ha.Fixed(value="1h"))))
+    cost = rolling_cost(1.0, 1.0, law, 0.0, 1e5)  # E[T²]/(2L)
+    assert cost == pytest.approx((0.995 * 2 * 4.0**2 + 0.005 * 3600.0**2) / 2e5, rel=1e-9)
+
+
 def test_clocks_that_begin_anew_do_not_matter_to_an_exponential_law() -> None:
     law, stages = ha.Exponential(mean="10m"), [(0.02, 300.0), (0.2, 900.0)]
     anew = canary_cost(0.3, 0.4, law, 70.0, stages, all_at_once_cost(0.3, 0.4, law, 70.0))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hasim.engines.exact.queueing.arguments import Floats, share, zero_or_more
-from hasim.model.laws import Empirical
+from hasim.model.laws import Empirical, Mixture
 from hasim.model.laws.law import Law
 
 Detect = ArrayLike | Law
@@ -52,11 +52,15 @@ def survival_between(
 
 
 def _bends(law: Law, low: float, high: float) -> Floats:
-    if isinstance(law, Empirical):
-        found = np.asarray(law.data, dtype=np.float64)
-    else:
-        found = law.quantile(np.concatenate([np.geomspace(1e-9, 1e-2, 15), np.arange(1, _GRID) / _GRID]))
-        # Between quantiles a law may still change by orders of magnitude, as in a tail.
-        spread = np.geomspace(max(high, 1e-300) * 1e-6, high, 40) if high > 0 else found
-        found = np.concatenate([found, spread])
+    found = _own_bends(law)
+    if high > 0:  # between quantiles a law may still change by orders of magnitude, as in a tail
+        found = np.concatenate([found, np.geomspace(high * 1e-6, high, 40)])
     return np.asarray(found[(found > low) & (found < high)])
+
+
+def _own_bends(law: Law) -> Floats:
+    if isinstance(law, Empirical):
+        return np.asarray(law.data, dtype=np.float64)
+    if isinstance(law, Mixture):  # a part may be rarer than any quantile shows
+        return np.concatenate([_own_bends(part) for _, part in law.parts])
+    return law.quantile(np.concatenate([np.geomspace(1e-9, 1e-2, 15), np.arange(1, _GRID + 1) / _GRID]))
