@@ -181,6 +181,65 @@ class StatefulSet:
 
 
 @dataclass(frozen=True, slots=True)
+class DaemonSet:
+    """One pod of the template on every node that takes it, replaced a few at a time.
+
+    `max_unavailable` and `max_surge` are whole pods or shares of the nodes like "10%", rounded up; one of them is 0.
+    """
+
+    name: str
+    template: PodTemplate
+    max_unavailable: int | str = 1
+    max_surge: int | str = 0
+    min_ready: float = 0.0
+    created: float = 0.0
+    version: int = 0
+
+
+BudgetSpec = tuple[str, int | str | None, int | str | None, str]
+"""What somebody wrote of a budget: its app, the two bounds, and the policy for unhealthy pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatus:
+    """How many more pods of an app may be evicted, as its budget's controller last wrote, and the evictions since.
+
+    `disrupted` are pods whose eviction was allowed and that are not being deleted yet as far as the controller knows,
+    with the time of the eviction. `observed` is the spec that all this was worked out for; None: for none yet.
+    """
+
+    allowed: int = 0
+    healthy: int = 0
+    desired: int = 0
+    expected: int = 0
+    disrupted: tuple[tuple[str, float], ...] = ()
+    observed: BudgetSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodDisruptionBudget:
+    """How many pods of an app must stay healthy, or how many may be missing, when somebody evicts one on purpose.
+
+    One of the two bounds is given, in whole pods or as a share like "50%" of what the pods' owners ask for, rounded up;
+    with neither nothing may be evicted. `unhealthy` says when a pod that is not ready may go although nothing else may.
+    """
+
+    name: str
+    app: str
+    min_available: int | str | None = None
+    max_unavailable: int | str | None = None
+    unhealthy: Literal["IfHealthyBudget", "AlwaysAllow"] = "IfHealthyBudget"
+    status: BudgetStatus = BudgetStatus()
+    created: float = 0.0
+    version: int = 0
+
+    @property
+    def spec(self) -> BudgetSpec:
+        """What somebody wrote, without what was worked out."""
+        return self.app, self.min_available, self.max_unavailable, self.unhealthy
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoints:
     """The names of the pods of an app that traffic is sent to."""
 
