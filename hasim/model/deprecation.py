@@ -27,7 +27,7 @@ import numpy.typing as npt
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from hasim.declared import Declared, at
-from hasim.errors import ModelError
+from hasim.errors import ModelError, nearest
 from hasim.kinds import InShort, tag_of
 from hasim.model.laws import Law, LawField, Mixture
 from hasim.protocols.contracts.versions import known
@@ -111,6 +111,19 @@ POLICIES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 )
 """Policies that are known by name; a month is a twelfth of a year."""
 
+KINDS: Final = ("keep", "deprecate", "extend")
+
+
+def _spelled_out(value: Any) -> Any:
+    """A name that is known becomes its settings, the bare name of a kind that kind."""
+    if not isinstance(value, str):
+        return value
+    if value not in POLICIES and value not in KINDS:
+        names = (*POLICIES, *KINDS[1:])
+        raise ModelError(f"got {value!r}; known are {', '.join(names)}{nearest(value, names)}")
+    return POLICIES.get(value, {"kind": value})
+
+
 AnyRemovalPolicy = Annotated[
     Annotated[Keep, Tag("kind=keep")]
     | Annotated[Deprecate, Tag("kind=deprecate")]
@@ -118,10 +131,7 @@ AnyRemovalPolicy = Annotated[
     Discriminator(
         lambda value: f"kind={value.kind}" if isinstance(value, RemovalPolicy) else tag_of(RemovalPolicy)(value)
     ),
-    InShort(
-        lambda value: POLICIES.get(value, {"kind": value}) if isinstance(value, str) else value,
-        {"enum": list(POLICIES)},
-    ),
+    InShort(_spelled_out, {"enum": list(POLICIES)}),
 ]
 """A pydantic field holding a policy: an object, a mapping with its kind, or a name that is known."""
 
@@ -231,7 +241,7 @@ def _horizon(until: float) -> float:
     return float(until)
 
 
-_TAIL = 2.0 ** -np.arange(2, 50)
+_TAIL: Final = 2.0 ** -np.arange(2, 50)
 _EDGES: Final = np.unique(np.concatenate([np.linspace(0.0, 1.0, 513), _TAIL, 1.0 - _TAIL]))
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
 
