@@ -14,9 +14,9 @@ Clients    Retry NoBackoff ConstantBackoff ExponentialBackoff EqualJitter FullJi
 Protocols  Raft Etcd Workload Lease TtlLease Duty
 Tasks      Delivery ConsumerGroup Work Producing Plain Keyed Fenced Transactional TwoPhase queue_systems compare_effects
 Kubernetes Kubernetes NodeLifecycle ClusterAutoscaler Healing Remedy
-Verbs      solve estimate simulate plot_downtime plot_blame timeline spacetime plot_requests plot_latency plot_leaders
-           plot_tasks
-Results    Solution Sample Run Estimate failed_share
+Verbs      solve estimate simulate compare plot_downtime plot_blame timeline spacetime plot_requests plot_latency
+           plot_leaders plot_tasks plot_comparison
+Results    Solution Sample Run Comparison Estimate failed_share
 Units      s h
 Errors     ModelError CannotModel
 
@@ -111,12 +111,13 @@ if TYPE_CHECKING:
     from hasim.protocols.reconcile.node_lifecycle import NodeLifecycle
     from hasim.protocols.reconcile.remedy import Remedy
     from hasim.protocols.vrrp import Vrrp
-    from hasim.results import Estimate, Run, Sample, Solution
+    from hasim.results import Comparison, Estimate, Run, Sample, Solution
     from hasim.results.failed_share import failed_share
-    from hasim.studies import compare_effects
+    from hasim.studies import compare, compare_effects
     from hasim.units import h, s
     from hasim.views import (
         plot_blame,
+        plot_comparison,
         plot_downtime,
         plot_latency,
         plot_leaders,
@@ -219,12 +220,13 @@ _HOMES = {
     "hasim.protocols.delivery.group_settings": ["ConsumerGroup"],
     "hasim.protocols.delivery.systems": ["queue_systems"],
     "hasim.protocols.effects.settings": ["Fenced", "Keyed", "Plain", "Transactional", "TwoPhase"],
-    "hasim.studies": ["compare_effects"],
-    "hasim.results": ["Estimate", "Run", "Sample", "Solution"],
+    "hasim.studies": ["compare", "compare_effects"],
+    "hasim.results": ["Comparison", "Estimate", "Run", "Sample", "Solution"],
     "hasim.results.failed_share": ["failed_share"],
     "hasim.units": ["h", "s"],
     "hasim.views": [
         "plot_blame",
+        "plot_comparison",
         "plot_downtime",
         "plot_latency",
         "plot_leaders",
@@ -250,6 +252,7 @@ __all__ = [
     "Cluster",
     "ClusterAutoscaler",
     "Collections",
+    "Comparison",
     "ConcurrentRetries",
     "ConsistentHash",
     "ConstantBackoff",
@@ -352,6 +355,7 @@ __all__ = [
     "WeightedRoundRobin",
     "Work",
     "Workload",
+    "compare",
     "compare_effects",
     "estimate",
     "failed_share",
@@ -360,6 +364,7 @@ __all__ = [
     "loads",
     "models",
     "plot_blame",
+    "plot_comparison",
     "plot_downtime",
     "plot_latency",
     "plot_leaders",

@@ -4,6 +4,7 @@ Importing this changes no style and loads no matplotlib; that happens when somet
 """
 
 from hasim.views.blame import plot_blame
+from hasim.views.comparison import plot_comparison
 from hasim.views.downtime import plot_downtime
 from hasim.views.leaders import plot_leaders
 from hasim.views.requests import plot_latency, plot_requests
@@ -13,6 +14,7 @@ from hasim.views.timeline import timeline
 
 __all__ = [
     "plot_blame",
+    "plot_comparison",
     "plot_downtime",
     "plot_latency",
     "plot_leaders",
