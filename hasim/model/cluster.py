@@ -24,6 +24,8 @@ from hasim.model.topology import LEVELS, Topology
 if TYPE_CHECKING:
     import networkx
 
+    from hasim.model.upgrades import Upgrade
+
 PROCESS = "process"  # failures for the members of every part that has none of its own
 SERVICE = "cluster"  # the name of the one service of a model that says `up` instead of `services`
 
@@ -147,8 +149,8 @@ class Cluster(Declared):
 
     # Ways to make another one from this one.
 
-    def during(self, *events: Fault | Load) -> Scenario:
-        """This cluster with scripted faults and loads, for `ha.simulate`."""
+    def during(self, *events: Fault | Load | Upgrade) -> Scenario:
+        """This cluster with scripted faults, loads and upgrades, for `ha.simulate`."""
         from hasim.model.scenario import scenario_of
 
         return scenario_of(self, events)

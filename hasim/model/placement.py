@@ -22,14 +22,16 @@ def place(name: str, part: Part, topology: Topology) -> list[str | None]:
     """The host of each member, or None for a part on no host.
 
     Members are dealt out over the domains of the level `spread` in order of declaration, one after another; within a
-    domain each goes to the host with the fewest members of this part.
+    domain each goes to the host with the fewest members of this part. Members that only upgrades need come last, and
+    share hosts as they must.
     """
     if not part.on:
         return [None] * part.count
     hosts = _hosts_of(part, topology)
-    if len(hosts) * part.per_host < part.count:
+    settled = part.count - part.extra
+    if len(hosts) * part.per_host < settled:
         raise Misplaced(
-            f"{part.count} members do not fit on {len(hosts)} host{'s' if len(hosts) != 1 else ''} ({_short(hosts)})"
+            f"{settled} members do not fit on {len(hosts)} host{'s' if len(hosts) != 1 else ''} ({_short(hosts)})"
             f" with per_host {part.per_host}; name more hosts in `on`, or raise per_host"
         )
     groups = _groups(hosts, part.spread, topology)
@@ -38,7 +40,8 @@ def place(name: str, part: Part, topology: Topology) -> list[str | None]:
     while len(placed) < part.count:
         for group in groups:
             host = min(group, key=lambda candidate: load[candidate])
-            if load[host] < part.per_host and len(placed) < part.count:
+            there = len(placed)
+            if (load[host] < part.per_host or there >= settled) and there < part.count:
                 load[host] += 1
                 placed.append(host)
     return placed

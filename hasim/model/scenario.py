@@ -1,4 +1,4 @@
-"""A cluster together with what is going to happen to it, and what is asked of it."""
+"""A cluster together with what is going to happen to it, what is done with it, and what is asked of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from hasim.errors import ModelError, Problem, nearest
 from hasim.faults import Fault
 from hasim.model.demand import Load
 from hasim.model.demand.route import NoRoute, route_of
+from hasim.model.upgrades import Upgrade
+from hasim.model.upgrades.room import upgrade_problems
 
 if TYPE_CHECKING:
     from hasim.model.cluster import Cluster
@@ -18,15 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A cluster, its scripted faults and its loads; `ha.simulate` runs it, the other engines refuse it by name."""
+    """A cluster, its scripted faults, loads and upgrades, for `ha.simulate`; other engines refuse it by name."""
 
     cluster: Cluster
     faults: tuple[Fault, ...] = ()
     loads: tuple[Load, ...] = ()
+    upgrades: tuple[Upgrade, ...] = ()
 
-    def during(self, *events: Fault | Load) -> Scenario:
-        """The same with more faults and loads."""
-        return scenario_of(self.cluster, (*self.faults, *self.loads, *events))
+    def during(self, *events: Fault | Load | Upgrade) -> Scenario:
+        """The same with more faults, loads and upgrades."""
+        return scenario_of(self.cluster, (*self.faults, *self.loads, *self.upgrades, *events))
 
     @property
     def all_loads(self) -> tuple[Load, ...]:
@@ -34,19 +37,22 @@ class Scenario:
         return (*(load.model_copy(update={"name": name}) for name, load in self.cluster.loads.items()), *self.loads)
 
 
-def scenario_of(cluster: Cluster, events: Sequence[Fault | Load]) -> Scenario:
-    """Check that everything named exists, and that every load has a way."""
+def scenario_of(cluster: Cluster, events: Sequence[Fault | Load | Upgrade]) -> Scenario:
+    """Check that everything named exists, that every load has a way, and that upgrades are of what can be upgraded."""
     for event in events:
-        if not isinstance(event, Load) and not (hasattr(event, "targets") and hasattr(event, "script")):
+        if not isinstance(event, Load | Upgrade) and not (hasattr(event, "targets") and hasattr(event, "script")):
             raise ModelError(
-                f"got {shown(event)}; give faults like ha.Crash('host-1', at='1m', …) and loads like ha.Load(rate=200)",
+                f"got {shown(event)}; give faults like ha.Crash('host-1', at='1m', …), loads like ha.Load(rate=200) "
+                "and upgrades like ha.Rolling('api', at='1m')",
                 "during",
             )
     problems = list(_problems(cluster, events))
     if problems:
         raise ModelError.of(problems)
     loads = [event for event in events if isinstance(event, Load)]
-    scenario = Scenario(cluster, tuple(event for event in events if not isinstance(event, Load)), _named(loads))
+    upgrades = [event for event in events if isinstance(event, Upgrade)]
+    faults = tuple(event for event in events if not isinstance(event, Load | Upgrade))
+    scenario = Scenario(cluster, faults, _named(loads), _numbered(upgrades))
     names = [load.name for load in scenario.all_loads]
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:
@@ -54,9 +60,12 @@ def scenario_of(cluster: Cluster, events: Sequence[Fault | Load]) -> Scenario:
     return scenario
 
 
-def _problems(cluster: Cluster, events: Sequence[Fault | Load]) -> Iterator[Problem]:
+def _problems(cluster: Cluster, events: Sequence[Fault | Load | Upgrade]) -> Iterator[Problem]:
     known = cluster.names()
     for i, event in enumerate(events):
+        if isinstance(event, Upgrade):
+            yield from (at(("during", i), said) for said in upgrade_problems(event, cluster.parts))
+            continue
         if isinstance(event, Load):
             try:
                 route_of(event, cluster.parts)
@@ -83,3 +92,17 @@ def _named(loads: Sequence[Load]) -> tuple[Load, ...]:
         taken.add(name)
         named.append(load if name == load.name else load.model_copy(update={"name": name}))
     return tuple(named)
+
+
+def _numbered(upgrades: Sequence[Upgrade]) -> tuple[Upgrade, ...]:
+    """In order of time; those that would be called alike get numbers: rolling, rolling-2."""
+    taken: set[str] = set()
+    numbered: list[Upgrade] = []
+    for upgrade in sorted(upgrades, key=lambda each: each.at):
+        name, number = upgrade.called, 1
+        while name in taken:
+            number += 1
+            name = f"{upgrade.called}-{number}"
+        taken.add(name)
+        numbered.append(upgrade if name == upgrade.name else upgrade.model_copy(update={"name": name}))
+    return tuple(numbered)

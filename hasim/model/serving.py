@@ -61,11 +61,20 @@ class Serving(Declared):
     start_up: LawField | None = Field(default=None, description="From the start of the process to its first request.")
     warm_up: WarmUp | None = Field(default=None, description="How slow a cold replica is.")
     collections: Collections | None = Field(default=None, description="Pauses for garbage collection.")
+    pre_stop: Seconds = Field(
+        default=0.0,
+        ge=0,
+        description="On a graceful stop: how long a preStop hook keeps the process from hearing of it; it serves and "
+        "passes its checks, while endpoints have it no more.",
+    )
     shutdown_delay: Seconds = Field(
-        default=0.0, ge=0, description="On a graceful stop: checks fail at once, serving goes on for so long."
+        default=0.0, ge=0, description="From then on: checks fail at once, serving goes on for so long."
     )
     grace: Seconds = Field(
-        default=30.0, gt=0, description="On a graceful stop: from its beginning to SIGKILL (Kubernetes: 30 s)."
+        default=30.0,
+        gt=0,
+        description="On a graceful stop: from its beginning, hook and all, to SIGKILL (Kubernetes: 30 s, and 2 s more "
+        "for a hook that overruns it).",
     )
     reads_from_cache: bool = Field(
         default=False,

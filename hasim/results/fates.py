@@ -27,6 +27,7 @@ FATE_OF: Final = {
     "expired": "failed",
     "not sent": "failed",
     "unanswered": "unknown",
+    "notice": "failed",
 }
 """What is known of a request of at most one attempt: `failed` certainly had no effect, `unknown` may have had one."""
 

@@ -17,16 +17,17 @@ OUTCOMES: Final = (
     "expired",  # dropped by the server since its caller had given up
     "not sent",  # the client's own breaker or throttle kept it back
     "unanswered",  # still under way when the run ended
+    "notice",  # told of a maintenance window, and when to come back
 )
 """Names of the outcomes; a request log holds their places in this tuple."""
 
 CODES: Final = {name: code for code, name in enumerate(OUTCOMES)}
 
 OK, ERROR, SHED, BAD_GATEWAY, UNAVAILABLE, GATEWAY_TIMEOUT = range(6)
-REFUSED, RESET, TIMEOUT, EXPIRED, NOT_SENT, UNANSWERED = range(6, 12)
+REFUSED, RESET, TIMEOUT, EXPIRED, NOT_SENT, UNANSWERED, NOTICE = range(6, 13)
 
-FAILURES: Final = (None, "5xx", "429", "5xx", "5xx", "5xx", "refused", "reset", "timeout", "timeout", None, None)
+FAILURES: Final = (None, "5xx", "429", "5xx", "5xx", "5xx", "refused", "reset", "timeout", "timeout", None, None, None)
 """What policies of retrying and ejecting call each outcome; None where it is none of theirs."""
 
-BLAMED: Final = (None, "5xx", None, "5xx", "5xx", "5xx", "refused", "reset", "timeout", None, None, None)
+BLAMED: Final = (None, "5xx", None, "5xx", "5xx", "5xx", "refused", "reset", "timeout", None, None, None, None)
 """What a balancer holds against a server that gave such an answer; a plea to slow down is no failure (Envoy, nginx)."""

@@ -23,6 +23,7 @@ from hasim.results.intervals import (
 from hasim.results.phases import Phase, fault_spans, phases_frame, phases_of
 from hasim.results.request_log import RequestLog, instant
 from hasim.results.tasks import TaskLog
+from hasim.results.upgrades import UpgradeLog
 from hasim.units import YEAR, human
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Run:
     `intervals` holds for each unit, part and service the times it was down, shape (k, 2): rows [start,
     end), ascending and apart. `gaps` holds in the same form the times without a leader, of each part that
     elects one. `trace` is the sequence of facts that happened, in order of time. `requests` is the fate of every
-    request, where there was a load, and `tasks` that of every task, by queue.
+    request, where there was a load, and `tasks` that of every task, by queue. `upgrades` has what became of each
+    upgrade, by name.
     """
 
     cluster: str
@@ -50,6 +52,7 @@ class Run:
     seed: int | None = None
     requests: RequestLog | None = None
     tasks: dict[str, TaskLog] = field(default_factory=dict)
+    upgrades: dict[str, UpgradeLog] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that down intervals are rows [start, end) in order, within the run."""

@@ -61,6 +61,7 @@ _COLOURS: Final = {
     "expired": "#B0B0B0",
     "not sent": "#5B4B8A",
     "unanswered": GREY,
+    "notice": "#9DC3C1",
 }
 _LINES: Final = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, INK, SKY, GREY)
 _MARKS: Final = {

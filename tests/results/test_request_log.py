@@ -67,7 +67,7 @@ def log_of_arrays(arrived: NDArray[np.float64], latency: NDArray[np.float64], en
 def random_log(seed: int, n: int = 4_000, end: float = 61.0) -> RequestLog:
     rng = np.random.default_rng(seed)
     arrived = np.sort(rng.uniform(0, end, n))
-    outcome = rng.choice(len(OUTCOMES), n, p=[0.7, *[0.3 / 11] * 11]).astype(np.int8)
+    outcome = rng.choice(len(OUTCOMES), n, p=[0.7, *[0.3 / 12] * 12]).astype(np.int8)
     latency = rng.exponential(0.2, n)
     latency[outcome == CODES["unanswered"]] = (end - arrived)[outcome == CODES["unanswered"]]
     return log_of_arrays(arrived, latency, end, outcome=outcome)
@@ -100,7 +100,7 @@ def run() -> ha.Run:
 def test_each_outcome_has_a_fate() -> None:
     assert tuple(FATE_OF) == OUTCOMES
     failed = [name for name, fate in FATE_OF.items() if fate == "failed"]
-    assert failed == ["429", "503", "refused", "expired", "not sent"]  # nothing of these reached a server's work
+    assert failed == ["429", "503", "refused", "expired", "not sent", "notice"]  # nothing of these reached a server's work
 
 
 def test_only_a_single_attempt_that_was_turned_away_certainly_had_no_effect() -> None:

@@ -15,6 +15,9 @@ CUTS_SHOWN = 50
 """Cuts kept in a result, those with the largest share of the downtime."""
 
 
+UPGRADED = " (upgrade)"
+"""What a variable is called that an upgrade turns, after the name of the place where pods come and go."""
+
 KILLED = " (killed)"
 """What a variable is called that a liveness probe or a remedy turns, after the name of the server."""
 
@@ -94,4 +97,5 @@ def cuts(up: Expr, patterns: Mapping[Pattern, float], system: System, held: Mapp
 def _kind(variable: int, system: System, held: Mapping[int, str]) -> str:
     if variable not in held:
         return system.variable_kind(variable)
-    return "kill" if held[variable].endswith(KILLED) else "fault"
+    kinds = {KILLED: "kill", UPGRADED: "upgrade"}
+    return next((kind for ending, kind in kinds.items() if held[variable].endswith(ending)), "fault")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from hasim.engines.des.calendar import start_calendar
-from hasim.engines.des.causes import KILLED
+from hasim.engines.des.causes import KILLED, UPGRADED
 from hasim.engines.des.clocks import start_clocks
 from hasim.engines.des.delivery.world import settling_time as group_settling
 from hasim.engines.des.etcd.role import settling_time as raft_settling
@@ -28,6 +28,7 @@ from hasim.engines.des.requests.ledger import (
 from hasim.engines.des.requests.path import RequestPath
 from hasim.engines.des.scripts import FaultPort
 from hasim.engines.des.shocks import start_shocks
+from hasim.engines.des.upgrades.upgrades import Upgrades
 from hasim.engines.des.world import Calm, LeapingEnvironment, leap_again_and_again
 from hasim.errors import CannotModel, ModelError, nearest
 from hasim.faults import Fault
@@ -39,6 +40,7 @@ from hasim.model.outlook import refuse_endless, refuse_slow_elections, refuse_wh
 from hasim.model.parts import Elected, Pool, Queue, Quorum, Standby
 from hasim.model.scenario import Scenario
 from hasim.model.system import System, Window, compile_system
+from hasim.model.upgrades.room import with_room
 from hasim.results.request_log import RequestLog
 from hasim.results.run import Run, history_warnings
 from hasim.streams import Streams, seed_or_fresh
@@ -89,7 +91,9 @@ def simulate(
     _check(cluster, start, level, protocols, requests)
     loads, tasks = _loads(scenario, length, protocols) if requests else ((), ())
     killed = _killed(cluster) if protocols and requests else ()
-    system, holds, kills = _with_holds(cluster, bool(faults), killed)
+    cluster, first = with_room(cluster, scenario.upgrades)
+    system, variables = _with_holds(cluster, bool(faults), killed, tuple(first))
+    holds, kills, absent = variables
     warm_up = _warm_up(system) if start == "steady" else 0.0
     refuse_endless(system, length + warm_up, EVENTS_MAX, "simulate")
     _refuse_what_is_left_out(system, protocols, requests)
@@ -101,17 +105,19 @@ def simulate(
             progress(max(0.0, env.now), length)
 
     live = LiveCluster(env, system, Streams(seed), holds, pulse, protocols, kills)
-    played = {load.name: feeds_back(load, loads, system, bool(faults)) for load in loads}
+    arranged = "faults are scripted" if faults else "servers are upgraded" if first else None
+    played = {load.name: feeds_back(load, loads, system, arranged) for load in loads}
     by_events = [load for load in loads if played[load.name] is not None]
     refuse_too_many(by_events, length, EVENTFUL_MAX, cluster.parts)
-    if by_events or killed:
-        live.requests = RequestPath(live, by_events, killed)
+    if by_events or killed or first:
+        live.requests = RequestPath(live, by_events, (*killed, *first))
     if by_events or tasks:
         start_pulse(env, length, pulse)
     _find_leaders(live, settling, until=0.0 - warm_up)
-    windows = system.windows[: len(system.windows) - len(holds) - len(kills)]
+    windows = system.windows[: len(system.windows) - len(holds) - len(kills) - len(absent)]
     _start(live, windows, start == "steady")
-    ports, stopped = _play(live, faults, tasks, length, pulse)
+    upgrades = Upgrades(live, scenario.upgrades, absent, first)
+    ports, stopped = _play(live, faults, tasks, upgrades, length, pulse)
     logs = [request_log(live.requests, env.now)] if live.requests is not None and by_events else []
     interrupted = [f"interrupted after {human(env.now)} of {human(length)}"] if stopped else []
     feeds = [FeedForward(load, system, Streams(seed), env.now) for load in loads if played[load.name] is None]
@@ -120,7 +126,8 @@ def simulate(
         interrupted += feed.interruption()
     end = min((log.end_s for log in logs), default=env.now)
     logs = [log if log.end_s == end else log.between(0.0, end) for log in logs]
-    return _run(live, seed, level, ports, interrupted, merged(logs, how_played(played)) if logs else None)
+    requested = merged(logs, how_played(played)) if logs else None
+    return _run(live, seed, level, ports, interrupted, requested, upgrades)
 
 
 def _refuse_what_is_left_out(system: System, protocols: bool, requests: bool) -> None:
@@ -147,7 +154,12 @@ def _find_leaders(live: LiveCluster, settling: float, until: float) -> None:
 
 
 def _play(
-    live: LiveCluster, faults: tuple[Fault, ...], tasks: tuple[Load, ...], length: float, pulse: Callable[[], None]
+    live: LiveCluster,
+    faults: tuple[Fault, ...],
+    tasks: tuple[Load, ...],
+    upgrades: Upgrades,
+    length: float,
+    pulse: Callable[[], None],
 ) -> tuple[list[FaultPort], bool]:
     """Warm up, then let it all happen; return the ports of the faults, and whether somebody stopped it."""
     env, requests = live.env, live.requests
@@ -164,6 +176,7 @@ def _play(
         for name, healing in live.system.cluster.remedies.items():
             Healer(live, name, healing).start()
         ports = _start_faults(live, faults)
+        upgrades.start()
         env.run(until=length)
         pulse()
     except KeyboardInterrupt:
@@ -185,9 +198,11 @@ def _run(
     ports: list[FaultPort],
     interrupted: list[str],
     requests: RequestLog | None,
+    upgrades: Upgrades,
 ) -> Run:
     cluster, end = live.system.cluster, live.env.now
     held = {variable: f"{name} (fault)" for name, variable in live.held.items()}
+    held.update({variable: f"{name}{UPGRADED}" for name, variable in upgrades.absent.items()})
     held.update({variable: f"{name}{KILLED}" for name, variable in live.kills.items()})
     services = service_figures(live, end, level, held)
     intervals = down_by_name(live)
@@ -196,8 +211,9 @@ def _run(
     warnings += [warning for warning in (port.warning() for port in ports) if warning]
     if trace.dropped:
         warnings.append(f"the trace has the first {len(trace)} facts; {trace.dropped} more are only counted")
-    if ports:
-        warnings.append("the faults were arranged: figures describe this history, their intervals are no forecast")
+    if ports or upgrades.absent:
+        what = "faults" if ports else "upgrades"
+        warnings.append(f"the {what} were arranged: figures describe this history, their intervals are no forecast")
     warnings += history_warnings({name: intervals[name] for name in services})
     tasks = {name: role.delivery.log(end) for name, role in live.queues.items() if role.delivery.notes.names}
     cautions = {name: log.caution() for name, log in tasks.items()}
@@ -215,6 +231,7 @@ def _run(
         seed=seed,
         requests=requests,
         tasks=tasks,
+        upgrades=upgrades.logs(end),
     )
 
 
@@ -236,24 +253,28 @@ def _start_faults(live: LiveCluster, faults: tuple[Fault, ...]) -> list[FaultPor
 
 
 def _with_holds(
-    cluster: Cluster, faults: bool, killed: tuple[str, ...]
-) -> tuple[System, dict[str, int], dict[str, int]]:
-    """The system with a variable for all that a scripted fault may hold down, and for every server that may be killed.
+    cluster: Cluster, faults: bool, killed: tuple[str, ...], upgraded: tuple[str, ...]
+) -> tuple[System, list[dict[str, int]]]:
+    """The system with a variable for all that a scripted fault may hold down, that may be killed, or upgraded.
 
     To be held down is to be in a window that comes when the script says, or while a probe or a remedy has killed a
-    server, so it is compiled as one: the last windows of the system, one for each name, which no calendar turns.
+    server, or while there is no pod in its place, so it is compiled as one: the last windows of the system, one for
+    each name, which no calendar turns.
     """
-    names = cluster.names() if faults else []
-    members = [member for part in killed for member in cluster.members()[part]]
-    kinds = [*(f"held: {name}" for name in names), *(f"killed: {name}" for name in members)]
+    members = cluster.members()
+    names = {
+        "held": cluster.names() if faults else [],
+        "killed": [member for part in killed for member in members[part]],
+        "absent": [member for part in upgraded for member in members[part]],
+    }
     plans = {
-        kind: Maintenance(on=(name,), every="2y", lasting="1y")
-        for kind, name in zip(kinds, [*names, *members], strict=True)
+        f"{kind}: {name}": Maintenance(on=(name,), every="2y", lasting="1y")
+        for kind, these in names.items()
+        for name in these
     }
     system = compile_system(cluster.model_copy(update={"maintenance": {**cluster.maintenance, **plans}}))
-    first = system.variables - len(plans)
-    variables = range(first, system.variables)
-    return system, dict(zip(names, variables, strict=False)), dict(zip(members, variables[len(names) :], strict=True))
+    variables = iter(range(system.variables - len(plans), system.variables))
+    return system, [{name: next(variables) for name in these} for these in names.values()]
 
 
 def _killed(cluster: Cluster) -> tuple[str, ...]:

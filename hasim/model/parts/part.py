@@ -79,6 +79,11 @@ class Part(Declared):
         return 1
 
     @property
+    def extra(self) -> int:
+        """How many of its members, the last ones, are there only for the pods of an upgrade."""
+        return 0
+
+    @property
     def enough(self) -> int:
         """Number of members that must be up."""
         return 1

@@ -147,14 +147,14 @@ class ReplicaSet:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """So many pods of the newest template, replaced a few at a time; surge and unavailable are whole pods."""
+    """So many pods of the newest template, replaced a few at a time; surge and unavailable are pods, or shares: "25%"."""
 
     name: str
     replicas: int
     template: PodTemplate
     strategy: Literal["RollingUpdate", "Recreate"] = "RollingUpdate"
-    surge: int = 1
-    unavailable: int = 0
+    surge: int | str = 1
+    unavailable: int | str = 0
     min_ready: float = 0.0
     progress_deadline: float = 600.0
     paused: bool = False

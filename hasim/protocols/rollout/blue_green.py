@@ -1,7 +1,7 @@
 """Blue-green: a second set of pods beside the first, and one switch of all requests.
 
-Green pods begin beside the blue ones, get warm and are tested; then requests are switched, and blue is kept for a while,
-so that a rollback is a switch back. While both are there, both are paid for.
+Green pods begin beside the blue ones, get warm and are tested; then requests are switched, and blue is kept for a
+while, so that a rollback is a switch back. While both are there, both are paid for.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ how late the news of a change comes, which a `workload` has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from hasim.protocols.reconcile.objects import Deployment, PodTemplate, ReplicaSe
 from hasim.protocols.reconcile.objects import Pod as PodObject
 from hasim.protocols.reconcile.replica_sets import ReplicaSetController
 from hasim.protocols.reconcile.stateful_sets import StatefulSetController
-from hasim.protocols.rollout.messages import Begin, Left, Leave, Pause, Ready, Resume, Retry, Scale, Unready
+from hasim.protocols.rollout.messages import Left, Pause, Ready, Resume, Retry, Scale, Unready
 from hasim.protocols.rollout.rollout import TICK_S, Rollout
 
 APP: Final = "app"
@@ -30,7 +30,7 @@ SYNCS_MAX: Final = 1_000_000
 
 
 class ReconciledRollout(Rollout):
-    """Runs controllers over a store until they are through, after every change; what they do to pods are the effects."""
+    """Runs controllers over a store until they are through, after every change; what they do to pods is asked for."""
 
     def __init__(self, old: str, new: str, initial: Sequence[str], controllers: Sequence[Controller]) -> None:
         """The objects are written by whoever knows their kind, with `put`."""
@@ -108,9 +108,9 @@ class ReconciledRollout(Rollout):
     def settle(self, now: float) -> list[Effect]:
         """Sync until nothing is left to do now."""
         effects: list[Effect] = []
-        for key in [key for key, due in self._due.items() if due <= now]:
-            del self._due[key]
-            self._queue[key] = None
+        for ripe in [ripe for ripe, due in self._due.items() if due <= now]:
+            del self._due[ripe]
+            self._queue[ripe] = None
         for _ in range(SYNCS_MAX):
             if not self._queue:
                 break
@@ -288,7 +288,7 @@ class StatefulRollout(ReconciledRollout):
     def write_template(self, version: str) -> None:
         self.alter(StatefulSet, APP, 0.0, template=self.templates[version])
 
-    def rolled_back(self, now: float) -> list[Effect]:  # type: ignore[override]
+    def rolled_back(self, now: float) -> list[Effect]:
         effects = self.begun(now)
         if self.repairs:
             for pod in list(self.store.all(PodObject)):
@@ -310,8 +310,6 @@ class StatefulRollout(ReconciledRollout):
 def _standing(names: Sequence[str], template: PodTemplate, owner: str) -> list[PodObject]:
     """Pods that have been ready for long, each where it stands."""
     return [
-        PodObject(
-            name, template, owner=owner, node=name, phase="Running", ready_at=LONG_AGO, created=LONG_AGO
-        )
+        PodObject(name, template, owner=owner, node=name, phase="Running", ready_at=LONG_AGO, created=LONG_AGO)
         for name in names
     ]

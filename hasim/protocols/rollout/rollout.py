@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hasim.machine import Announce, CancelTimer, Effect, Event, Fired, Proposed, Received, Send, SetTimer, Started
-from hasim.protocols.rollout.messages import Begin, Left, Leave, Ready, RollBack, Unready, Warn
+from hasim.protocols.rollout.messages import Begin, Leave, Left, Ready, RollBack, Unready, Warn
 
 TICK_S: Final = 1e-6
 """Timers for an instant that is computed are set so much later, that rounding may not put them before it."""

@@ -32,9 +32,10 @@ class Checker:
         self._front = front
         self._replica = replica
         self._links = links
+        self._check = check
         self._machine = HealthCheck(check, replica.name)
-        chance = uniforms(streams[f"{front.name}/checks/{replica.name}"])
-        self._ticking = Ticking(env, self._machine, chance, self._ping, self._say)
+        self._chance = uniforms(streams[f"{front.name}/checks/{replica.name}"])
+        self._ticking = Ticking(env, self._machine, self._chance, self._ping, self._say)
 
     def start(self) -> None:
         """Begin at a random moment of the first interval, with a server that has been up, or down, for long.
@@ -46,6 +47,18 @@ class Checker:
             machine.health = machine.check.full if replica.contact == OPEN and replica.ready else 0
         if not machine.up:
             self._front.mark(replica.index, False, "at the start")
+        self._ticking.hear(Started())
+
+    def is_of(self, front: Front, replica: Replica) -> bool:
+        """Whether it checks this server for this balancer."""
+        return self._front is front and self._replica is replica
+
+    def renew(self) -> None:
+        """Begin afresh, as for a server that is let in after maintenance: as `initial` says, whatever is known."""
+        self._ticking.end()
+        self._machine = HealthCheck(self._check, self._replica.name)
+        self._ticking = Ticking(self._env, self._machine, self._chance, self._ping, self._say)
+        self._front.mark(self._replica.index, self._machine.up, "let in")
         self._ticking.hear(Started())
 
     def _ping(self, ping: Ping) -> None:

@@ -49,6 +49,7 @@ class Direct:
         self._chance = uniforms(streams[f"{name}/addresses"])
         self._goaway = uniforms(streams[f"{name}/goaway"])
         self._listed = [True] * len(self.replicas)
+        self._there = list(range(len(self.replicas)))  # servers that an upgrade has put there
         self._connected: list[dict[Client, None]] = [{} for _ in self.replicas]
         for replica in self.replicas:
             replica.watchers.append(partial(self._leaving, replica))
@@ -118,18 +119,21 @@ class Direct:
         return LOST if replica.contact == SILENT else CLEAR
 
     def _any(self, avoid: Backend | None = None) -> int:
-        count = len(self.replicas)
-        if avoid is None or count == 1:
-            return int(self._chance() * count)
-        other = int(self._chance() * (count - 1))
-        return other + (other >= avoid.index)
+        there = self._there if avoid is None else [index for index in self._there if index != avoid.index]
+        there = there or self._there
+        return there[int(self._chance() * len(there))]
+
+    def place(self, index: int, there: bool) -> None:
+        """An upgrade has put a server at an address, or has taken it away."""
+        servers = {*self._there, index} if there else set(self._there) - {index}
+        self._there = sorted(servers) or self._there  # the last address is kept, whoever is there
 
     def _lookup(self, client: Client) -> int:
         """The address the client holds, looked up again if its answer is too old."""
         assert self._dns is not None
         now, ttl = self.env._now, self._dns.ttl
         if now >= client.fresh_until:
-            listed = [i for i, there in enumerate(self._listed) if there] or list(range(len(self.replicas)))
+            listed = [i for i in self._there if self._listed[i]] or self._there
             first = client.fresh_until == -inf
             client.address = listed[int(self._chance() * len(listed))]
             # Somebody who asked long ago is anywhere within the life of the answer.

@@ -36,8 +36,8 @@ from hasim.waiting import Replicas, random_of, round_robin
 CLIENTS_TAKEN: Final = frozenset({"count", "timeout", "deadline", "connections", "dead_after"})
 SERVING_TAKEN: Final = frozenset(
     {
-        *("takes", "slots", "discipline", "start_up", "warm_up", "shutdown_delay", "grace", "restart", "retry_after"),
-        *("reads_from_cache", "needs_timeout", "checks_needs", "shedding_takes", "goaway_chance"),
+        *("takes", "slots", "discipline", "start_up", "warm_up", "shutdown_delay", "pre_stop", "grace", "restart"),
+        *("retry_after", "reads_from_cache", "needs_timeout", "checks_needs", "shedding_takes", "goaway_chance"),
     }
 )
 BALANCER_TAKEN: Final = frozenset(
@@ -87,12 +87,15 @@ class Supply:
         return drawn[:count]
 
 
-def feeds_back(load: Load, loads: tuple[Load, ...], system: System, faults: bool) -> str | None:
-    """Why a load is to be played event by event; None if its requests do not feed back on anything."""
+def feeds_back(load: Load, loads: tuple[Load, ...], system: System, arranged: str | None) -> str | None:
+    """Why a load is to be played event by event; None if its requests do not feed back on anything.
+
+    `arranged` says what was arranged that has to be, such as faults; None: nothing.
+    """
     cluster = system.cluster
     route = route_of(load, cluster.parts)
-    if faults:
-        return "faults are scripted"
+    if arranged is not None:
+        return arranged
     if load.rate is None:
         return "a closed loop waits for answers"
     if any(other is not load and route_of(other, cluster.parts).pool == route.pool for other in loads):

@@ -15,7 +15,7 @@ from hasim.engines.des.requests.links import CLEAR, KNOCKING, LOST, RESENDING, L
 from hasim.engines.des.requests.replica import OPEN, SILENT, Replica
 from hasim.engines.des.requests.view import View
 from hasim.model.parts import Balancer
-from hasim.results.outcomes import BLAMED, FAILURES, GATEWAY_TIMEOUT, OK, RESET, UNAVAILABLE
+from hasim.results.outcomes import BLAMED, FAILURES, GATEWAY_TIMEOUT, NOTICE, OK, RESET, UNAVAILABLE
 from hasim.streams import Streams, uniforms
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Front:
         self._turn_around = Deadlines(env, min(part.connect_timeout, TURN_AROUND), self._connect)
         self.retried = 0  # attempts after the first on the same server, as HAProxy counts them (wretr)
         self.redispatched = 0  # and elsewhere (wredis)
+        self.tally: list[list[int]] | None = None  # answers of each server, good and bad, where somebody counts them
+        self.notice = False  # whether requests are answered with a notice, for as long as a maintenance window is open
 
     # The way of an exchange.
 
@@ -75,6 +77,9 @@ class Front:
         """Take an exchange from a client; while nobody holds the address, its kernel asks again and again."""
         if not self.alive:
             self._links.again(exchange, KNOCKING, self._silent, lambda _: self.forward(exchange), by_client=True)
+            return
+        if self.notice:
+            exchange.caller.heard(exchange, NOTICE)
             return
         exchange.tries = 0
         self._dispatch(exchange)
@@ -210,6 +215,8 @@ class Front:
         backend, call = exchange.backend, exchange.call
         assert backend is not None
         call.server = backend.index
+        if self.tally is not None:
+            self.tally[backend.index][code != OK] += 1
         if call.client.connection is backend:
             self._heard_on(call.client, backend)
         if self.view.detector is not None:
@@ -248,6 +255,8 @@ class Front:
             exchange.job = None
         self.view.blame(backend.index, why)
         exchange.call.server = backend.index
+        if self.tally is not None:
+            self.tally[backend.index][True] += 1
         if self._again(why, exchange):
             self._try_again(exchange)
         else:
@@ -299,6 +308,9 @@ class Front:
         """Take an exchange over its client's one connection, which leads to one server until it breaks."""
         if not self.alive:
             self._links.again(exchange, KNOCKING, self._silent, lambda _: self.forward_sticky(exchange), by_client=True)
+            return
+        if self.notice:
+            exchange.caller.heard(exchange, NOTICE)
             return
         client, now = exchange.call.client, self.env._now
         if client.connection is not None and now - client.unheard > exchange.caller.load.clients.dead_after:
@@ -400,6 +412,10 @@ class Front:
     def is_used(self, index: int) -> bool:
         """Whether checks, ejection and operator allow a server."""
         return self.view.is_used(index)
+
+    def is_let_in(self, index: int) -> bool:
+        """Whether the operator lets a server be used."""
+        return self.view.is_let_in(index)
 
     def mark(self, index: int, up: bool, why: str) -> None:
         """Checks, or news of readiness, say that a server is up or down."""

@@ -124,7 +124,7 @@ class Kubelet:
                 return  # whoever ended it was faster, and has broken the last probe
             self._killing = True
             self._replica.note("liveness kill", self._replica.name, {})
-            self._replica.stop()
+            self._replica.stop(deleted=False)
         elif said.kind in ("ready", "unready"):
             self._judge()
 

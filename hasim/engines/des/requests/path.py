@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 class RequestPath:
     """Everything that requests meet, and the verbs of faults that act on it."""
 
-    def __init__(self, live: LiveCluster, loads: Sequence[Load], killed: Sequence[str] = ()) -> None:
-        """Build the way of each load, and these pools, whose servers may be killed; nothing is asked before `start`."""
+    def __init__(self, live: LiveCluster, loads: Sequence[Load], pools: Sequence[str] = ()) -> None:
+        """Build the way of each load, and these pools, whose servers come and go; nothing is asked before `start`."""
         assert isinstance(live.env, LeapingEnvironment)
         self.live = live
         self.env = live.env
@@ -54,14 +54,14 @@ class RequestPath:
         self._checkers: list[Checker] = []
         self._kubelets: list[Kubelet] = []
         self._instances: dict[str, dict[str, str | None]] = {}  # members of each balancer, and their hosts
-        self._graceful: list[str] = []  # members that go down gracefully, not by crashing
+        self.stopping: list[str] = []  # members that go down gracefully, not by crashing
         self._unpowered: list[str] = []  # members that a fault has cut off from power
         self._hosts: dict[str, int] = {}  # the node of each replica's host, where it has one
         self._pairs: dict[str, set[str]] = {}  # members of each pair, and what they stand in
         self._instances_within: dict[str, set[str]] = {}  # the same of each balancer
         self._around: dict[str, set[str]] = {}  # what each replica and balancer is called, and stands in
         self._quiet = not loads
-        for name in killed:
+        for name in pools:
             self._pool(name)
         for load in loads:
             route = route_of(load, self.cluster.parts)
@@ -134,6 +134,12 @@ class RequestPath:
                 kubelet = Kubelet(self.env, replica, live.streams, self._quiet)
                 self._kubelets.append(kubelet)
                 kubelet.killed = partial(self.kill, replica.name)
+
+    def renew_check(self, front: Front, replica: Replica) -> None:
+        """A balancer learns of a server anew, and takes it for what its checks begin with."""
+        for checker in self._checkers:
+            if checker.is_of(front, replica):
+                checker.renew()
 
     def kill(self, name: str, down: bool) -> None:
         """A liveness probe or a remedy has ended a process, or it is there again: figures of time hear of it."""
@@ -223,7 +229,7 @@ class RequestPath:
             replica.start()
         elif replica.name in self._unpowered or (host is not None and not self.live.gates.is_true(host)):
             replica.power_off()
-        elif replica.name in self._graceful:
+        elif replica.name in self.stopping:
             replica.stop()
         else:
             replica.crash()
@@ -391,9 +397,9 @@ class RequestPath:
         """Let servers that go down meanwhile stop gracefully."""
         for node in nodes:
             self._replica(node)  # refuses a balancer
-        self._graceful += nodes
+        self.stopping += nodes
         try:
             yield Touch(True)
         finally:
             for node in nodes:
-                self._graceful.remove(node)
+                self.stopping.remove(node)

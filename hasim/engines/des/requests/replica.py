@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 OPEN, REFUSES, SILENT = range(3)
 """What whoever connects finds: a listener, a host that refuses, or nothing at all."""
 
+HOOK_OVERRUN_S = 2.0
+"""What a pod gets on top of its grace period, once, if its preStop hook has not ended by then, in seconds."""
+
 Note = Callable[[str, str, dict[str, Any]], None]
 
 
@@ -49,7 +52,9 @@ class Replica:
         self._error_share = 0.0
         self.needs_up = True
         self.started_at = -inf
-        self.standing = True  # whether anything keeps the process from being started
+        self.standing = True  # whether nothing keeps the process from being started
+        self.deleted = False  # whether it is on its way out for good, which endpoints know before the process does
+        self.begins_with: Iterator[float] | None = None  # how long this version takes to start up, if as no other
         self._checks: list[Callable[[bool], None]] = []  # checks that wait for the process to thaw
         self.watchers: list[Callable[[], None]] = []  # told when readiness changes
         self._process = 0  # numbers the processes that have died
@@ -58,6 +63,7 @@ class Replica:
         self._slowed = 1.0
         self._boot: Alarm | None = None
         self._kill: Alarm | None = None
+        self._terminating = False  # whether it has heard SIGTERM
         self._starts_next = False  # whether another process follows the one that is being stopped
         self.probed_ready: bool | None = None  # what the readiness probe says, if there is one
         self._jobs: dict[Job, None] = {}  # in a slot
@@ -219,7 +225,8 @@ class Replica:
     @property
     def booting(self) -> bool:
         """Whether a process is there that does not listen yet."""
-        return self._boot is not None and self.serving.start_up is not None
+        slow = self.begins_with is not None or self.serving.start_up is not None
+        return self._boot is not None and slow
 
     @property
     def alive(self) -> bool:
@@ -239,8 +246,11 @@ class Replica:
 
     @property
     def seen_ready(self) -> bool:
-        """What endpoints go by: the verdict of the readiness probe, or the truth where there is none."""
-        return self.ready if self.probed_ready is None else self.probed_ready
+        """What endpoints go by: the verdict of the readiness probe, or the truth where there is none.
+
+        What is being deleted is none of them at once, whatever its process still knows.
+        """
+        return (self.ready if self.probed_ready is None else self.probed_ready) and not self.deleted
 
     def readiness_changed(self) -> None:
         """The readiness probe has come to another verdict."""
@@ -348,7 +358,8 @@ class Replica:
         if at_once:
             self._listen()
             return
-        delay = 0.0 if self._start_ups is _NEVER else next(self._start_ups)
+        start_ups = self._start_ups if self.begins_with is None else self.begins_with
+        delay = 0.0 if start_ups is _NEVER else next(start_ups)
         self._boot = Alarm(self.env, self.env._now + delay, self._listen)
         if self.booting:
             self._tell()
@@ -362,22 +373,40 @@ class Replica:
         self._look()
         self._tell()
 
-    def stop(self) -> None:
-        """Stop gracefully: checks fail, then the listener closes, then it exits once it is idle, or is killed."""
+    def stop(self, deleted: bool = True) -> None:
+        """Stop gracefully: a hook, then SIGTERM: checks fail, the listener closes, it exits once idle; or is killed.
+
+        Who stops because it is `deleted` is out of the endpoints from the first moment, also while its hook keeps it
+        serving. A hook that takes longer than the grace period gets two seconds more, once (pod-lifecycle.md).
+        """
         self._starts_next = False
         if self._boot is not None:
             self._die(heard=True)
         if not self.running or self.leaving:
             return
-        now = self.env._now
-        self._kill = Alarm(self.env, now + self.serving.grace, self._killed)
+        serving, process = self.serving, self._process
+        overrun = HOOK_OVERRUN_S if serving.pre_stop >= serving.grace else 0.0
+        self._kill = Alarm(self.env, self.env._now + serving.grace + overrun, self._killed)
+        self.deleted = deleted
+        if serving.pre_stop >= serving.grace:
+            self._tell()  # it never hears of SIGTERM
+        elif serving.pre_stop:
+            self._tell()
+            Alarm(self.env, self.env._now + serving.pre_stop, lambda: self._terminate(process))
+        else:
+            self._terminate(process)
+
+    def _terminate(self, process: int) -> None:
+        """SIGTERM."""
+        if process != self._process:
+            return
+        self._terminating = True
         self.unready += 1
         self._tell()
         if self.serving.shutdown_delay:
-            process = self._process
-            Alarm(self.env, now + self.serving.shutdown_delay, lambda: self._close(process))
+            Alarm(self.env, self.env._now + self.serving.shutdown_delay, lambda: self._close(process))
         else:
-            self._close(self._process)
+            self._close(process)
 
     def _close(self, process: int) -> None:
         if process == self._process:
@@ -401,7 +430,10 @@ class Replica:
         if self._kill is not None:
             self._kill.cancel()
             self._kill = None
+        if self._terminating:
+            self._terminating = False
             self.unready -= 1
+        self.deleted = False
         was, self.running, self.closing = self.running, False, False
         self._process += 1
         self._frozen = 0

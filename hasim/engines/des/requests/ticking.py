@@ -60,3 +60,8 @@ class Ticking:
         alarm = self._alarms.pop(timer, None)
         if alarm is not None:
             alarm.cancel()
+
+    def end(self) -> None:
+        """Let no timer ring any more."""
+        for timer in list(self._alarms):
+            self._cancel(timer)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from hasim.balancing import Backend
+from hasim.balancing import Backend, Chooser
 from hasim.balancing.ejection import Detector, Turn
 from hasim.engines.des.world.alarm import Alarm
 from hasim.model.parts import Balancer
@@ -19,6 +19,20 @@ if TYPE_CHECKING:
 SLOW_START_STEPS = 20  # as HAProxy, which raises the weight every twentieth of its slowstart
 
 Say = Callable[[str, int, str], None]  # what, which server, why
+
+
+class Lanes(Protocol):
+    """Which servers an upgrade lets requests go to: one lane for each version, and a lane for each request."""
+
+    @property
+    def count(self) -> int:
+        """How many lanes there are."""
+
+    def lane_of(self, server: int) -> int:
+        """The lane of a server; -1: it gets no requests."""
+
+    def lane_for(self, client: int) -> int:
+        """The lane that a request of a client takes now."""
 
 
 class View:
@@ -52,13 +66,18 @@ class View:
         self._drained = [0] * count  # by how many operators
         self._rises = [0] * count  # numbers the times each server came back, for slow start
         self.cap = inf if part.max_connections is None else part.max_connections
-        self._chooser = part.policy.start(streams[f"{name}/policy"])
+        self._luck = streams[f"{name}/policy"]
+        self._chooser = part.policy.start(self._luck)
         self.choose = self._chooser.choose
+        self._lanes: Lanes | None = None
+        self._choosers: list[Chooser] = []  # one a lane, where there are several
+        self._laned: list[list[Backend]] = []  # the servers of each that may be chosen
         self._healthy = self.usable = list(self.backends)
         self._chooser.usable(self.usable)
         self.detector: Detector | None = None
         if part.ejection is not None:
             self.detector = part.ejection.start(count, streams[f"{name}/ejection"])
+        self.watchers: list[Callable[[], None]] = []  # told when checks, or news of readiness, have changed anything
         self._wake: Alarm | None = None
         self._wake_at = inf
 
@@ -71,10 +90,42 @@ class View:
         healthy = [backend for backend in self.backends if self.is_used(backend.index)]
         if self._part.panic and len(healthy) < self._part.panic * len(self.backends):
             healthy = [backend for backend in self.backends if not self._drained[backend.index]]
+        if self._lanes is not None:
+            lane_of = self._lanes.lane_of
+            healthy = [backend for backend in healthy if lane_of(backend.index) >= 0]
         self._healthy = healthy
         self.usable = healthy if self.cap == inf else [backend for backend in healthy if not self._full(backend)]
         if self.usable:
             self._chooser.usable(self.usable)
+        if self._choosers:
+            self._sort_into_lanes()
+
+    # Lanes: an upgrade sends requests to one version or another.
+
+    def route(self, lanes: Lanes | None) -> None:
+        """Send requests along these lanes from now on; None: to all servers alike."""
+        self._lanes = lanes
+        several = lanes is not None and lanes.count > 1
+        self._choosers = [self._part.policy.start(self._luck) for _ in range(lanes.count)] if lanes and several else []
+        self.choose = self._choose_in_lane if several else self._chooser.choose  # type: ignore[assignment]
+        self.refresh()
+        self._changed()
+
+    def _sort_into_lanes(self) -> None:
+        assert self._lanes is not None
+        self._laned = [[] for _ in self._choosers]
+        for backend in self.usable:
+            self._laned[self._lanes.lane_of(backend.index)].append(backend)
+        for chooser, servers in zip(self._choosers, self._laned, strict=True):
+            if servers:
+                chooser.usable(servers)
+
+    def _choose_in_lane(self, client: int, avoid: Backend | None) -> Backend:
+        """One of the servers of the request's lane; where that has none, one of all."""
+        assert self._lanes is not None
+        lane = self._lanes.lane_for(client)
+        chooser = self._choosers[lane] if self._laned[lane] else self._chooser
+        return chooser.choose(client, avoid)
 
     def waits_for_room(self) -> bool:
         """Whether a request may wait: some server is in use, and only full."""
@@ -97,7 +148,13 @@ class View:
             self._ramp(index, self._rises[index], 1)
         self.refresh()
         self._changed()
+        for watcher in self.watchers:
+            watcher()
         return True
+
+    def is_let_in(self, index: int) -> bool:
+        """Whether no operator keeps a server out of use."""
+        return not self._drained[index]
 
     def drain(self, index: int, by: int) -> None:
         """An operator takes a server out of use (1), or lets it in again (-1)."""

@@ -1,0 +1,275 @@
+"""The places of a pool: which pod is in which, of which version, and how it is."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hasim.engines.des.requests.direct import Direct
+from hasim.engines.des.requests.front import Front
+from hasim.engines.des.requests.replica import Replica
+from hasim.protocols.rollout import Left, Ready, Unready
+
+if TYPE_CHECKING:
+    from hasim.engines.des.live import LiveCluster
+    from hasim.engines.des.requests.path import RequestPath
+
+Hear = Callable[[str, Any], None]
+"""Who hears of a pod, by name, that it is Ready, Unready or has Left."""
+
+
+@dataclass
+class Behaviour:
+    """What servers of a version do otherwise than others."""
+
+    errors: float = 0.0
+    slower: float = 1.0
+    never_ready: bool = False
+    start_ups: Callable[[str], Iterator[float]] | None = None
+
+
+AS_EVER = Behaviour()
+
+
+class Place:
+    """One place: a replica, the pod in it (None: empty), its version, and what was last said of it."""
+
+    def __init__(self, replica: Replica, variable: int) -> None:
+        self.replica = replica
+        self.variable = variable
+        self.pod: str | None = None
+        self.last_pod: str | None = None
+        self.version: str | None = None
+        self.leaving = False
+        self.ready = False  # as its rollout knows it
+        self.behaviour = AS_EVER
+        self.spans: list[tuple[float, float, str]] = []  # from, to, version: who was here
+        self.since = 0.0
+
+
+class Places:
+    """All places of one pool. A pod begins in the place that it had before, or in the first one that is empty.
+
+    With no place left it waits for one. Balancers with checks find out about servers by themselves; those that follow
+    readiness hear of it; blind ones, and clients that know servers by name, are told when a pod is ready and when it is
+    asked to leave.
+    """
+
+    def __init__(
+        self, live: LiveCluster, path: RequestPath, part: str, absent: dict[str, int], first: int, version: str
+    ) -> None:
+        """The first places have pods of this version, the others are empty."""
+        self.live, self.path, self.part = live, path, part
+        self.version = version
+        self.first = first
+        self.places = [Place(replica, absent[replica.name]) for replica in path.pools[part]]
+        self.fronts = [front for front in path.fronts.values() if front.replicas[0] in path.pools[part]]
+        self.directs = [
+            caller.front
+            for caller in path.callers
+            if isinstance(caller.front, Direct) and caller.front.replicas[0] in path.pools[part]
+        ]
+        self.behaviours: dict[str, Behaviour] = {}
+        self.hear: Hear | None = None
+        self.seen: Callable[[], None] | None = None  # told when balancers have come to another view
+        self.gate = "ready"
+        self.graceful = True
+        self.busy = False  # whether an upgrade goes on
+        self.queue: deque[Callable[[], None]] = deque()  # upgrades that wait for it
+        self._pending: deque[tuple[str, str]] = deque()  # pods without a place, and their versions
+        for place in self.places[:first]:
+            place.pod, place.version, place.ready = place.replica.name, version, True
+        for place in self.places:
+            place.replica.watchers.append(partial(self._look, place))
+        for front in self.fronts:
+            front.view.watchers.append(self.views_changed)
+
+    def prepare(self) -> None:
+        """Before the beginning: nobody is in the empty places, and balancers know that."""
+        with self.live.instant():
+            for place in self.places[self.first :]:
+                self.live.turn(place.variable, False)
+        for place in self.places[self.first :]:
+            self._known(place, False)
+            for front in self.fronts:
+                if front.part.view_delay is not None:
+                    front.mark(place.replica.index, False, "not there yet")
+
+    def begin_counting(self) -> None:
+        """The run begins."""
+        for place in self.places:
+            place.since, place.spans = self.live.env.now, []
+
+    # What is.
+
+    def pods(self) -> list[str]:
+        """The pods that are there and stay, in order of places."""
+        return [place.pod for place in self.places if place.pod is not None and not place.leaving]
+
+    def version_of(self, index: int) -> str | None:
+        """The version in a place."""
+        return self.places[index].version
+
+    def count(self, version: str) -> tuple[int, int, int]:
+        """Pods of a version: that are ready, on their way, and leaving."""
+        mine = [place for place in self.places if place.version == version]
+        ready = sum(place.ready and not place.leaving for place in mine)
+        leaving = sum(place.leaving for place in mine)
+        return ready, len(mine) - ready - leaving + self._waiting(version), leaving
+
+    def occupied(self) -> int:
+        """How many places are paid for."""
+        return sum(place.pod is not None for place in self.places)
+
+    def _waiting(self, version: str) -> int:
+        return sum(its == version for _, its in self._pending)
+
+    # What a rollout asks for.
+
+    def begin(self, pod: str, version: str) -> None:
+        """Start a pod, if there is a place for it."""
+        empty = [place for place in self.places if place.pod is None]
+        if not empty:
+            self._pending.append((pod, version))
+            return
+        mine = next((place for place in empty if place.last_pod == pod), None)
+        powered = [place for place in empty if place.replica.powered]
+        self._occupy(mine or (powered or empty)[0], pod, version)
+
+    def _occupy(self, place: Place, pod: str, version: str) -> None:
+        replica, behaviour = place.replica, self.behaviours.get(version, AS_EVER)
+        place.pod = place.last_pod = pod
+        place.version, place.behaviour, place.since = version, behaviour, self.live.env.now
+        if behaviour.errors:
+            replica.fail_more(behaviour.errors)
+        if behaviour.slower != 1.0:
+            replica.slow_down(behaviour.slower)
+        if behaviour.never_ready:
+            replica.set_unready(1)
+        replica.begins_with = None if behaviour.start_ups is None else behaviour.start_ups(replica.name)
+        self.live.turn(place.variable, True)
+        self._look(place)
+
+    def leave(self, pod: str) -> None:
+        """Ask a pod to leave, or take one away that has no place yet."""
+        place = self._place(pod)
+        if place is None:
+            self._pending = deque(each for each in self._pending if each[0] != pod)
+            self._say(pod, Left())
+            return
+        place.leaving = True
+        self._known(place, False)
+        self._say_ready(place, False)
+        name = place.replica.name
+        if self.graceful:
+            self.path.stopping.append(name)
+        self.live.turn(place.variable, False)
+        if self.graceful:
+            self.path.stopping.remove(name)
+        self._look(place)
+
+    def warn(self, pod: str, on: bool) -> None:
+        """Let its checks fail, or no longer."""
+        place = self._place(pod)
+        if place is not None:
+            place.replica.set_unready(1 if on else -1)
+
+    def _place(self, pod: str) -> Place | None:
+        return next((place for place in self.places if place.pod == pod), None)
+
+    # What happens to pods.
+
+    def views_changed(self) -> None:
+        """A balancer uses other servers than before."""
+        if self.gate == "balancer":
+            for place in self.places:
+                self._look(place)
+        if self.seen is not None:
+            self.seen()
+
+    def _look(self, place: Place) -> None:
+        """See how a pod is now, and say so if it is news."""
+        if place.pod is None:
+            return
+        replica = place.replica
+        if place.leaving:
+            if not replica.alive:
+                self._empty(place)
+            return
+        ready = replica.seen_ready and replica.running
+        if self.gate == "balancer":
+            ready = ready and all(front.is_used(replica.index) for front in self.fronts)
+        self._say_ready(place, ready)
+
+    def _say_ready(self, place: Place, ready: bool) -> None:
+        if place.ready == ready or place.pod is None:
+            return
+        place.ready = ready
+        if not place.leaving:
+            self._known(place, ready)
+        self._say(place.pod, Ready() if ready else Unready())
+
+    def _empty(self, place: Place) -> None:
+        """The process of a pod that was leaving has ended."""
+        pod, replica, behaviour = place.pod, place.replica, place.behaviour
+        assert pod is not None and place.version is not None
+        place.spans.append((place.since, self.live.env.now, place.version))
+        place.pod, place.version, place.leaving, place.ready = None, None, False, False
+        place.behaviour = AS_EVER
+        if behaviour.errors:
+            replica.fail_less(behaviour.errors)
+        if behaviour.slower != 1.0:
+            replica.speed_up(behaviour.slower)
+        if behaviour.never_ready:
+            replica.set_unready(-1)
+        self._say(pod, Left())
+        if self._pending and place.pod is None:
+            self._occupy(place, *self._pending.popleft())
+
+    def _say(self, pod: str, message: Any) -> None:
+        if self.hear is not None:
+            self.hear(pod, message)
+
+    def _known(self, place: Place, there: bool) -> None:
+        """Tell those that cannot find out by themselves."""
+        index = place.replica.index
+        for direct in self.directs:
+            assert isinstance(direct, Direct)
+            direct.place(index, there)
+        for front in self.fronts:
+            blind = front.part.check is None and front.part.view_delay is None
+            if blind and front.is_let_in(index) is not there:
+                front.drain(index, by=-1 if there else 1)
+
+    def close(self, end: float) -> None:
+        """The run has ended."""
+        for place in self.places:
+            if place.pod is not None and place.version is not None:
+                place.spans.append((place.since, end, place.version))
+
+
+def exposure(places: Places, version: str, now: float, lanes: Sequence[Any]) -> float:
+    """The share of requests that meet a version, as balancers stand; without any, its share of the ready pods.
+
+    `lanes` has, for each of the balancers, what an upgrade has said of the way of requests, or None.
+    """
+    shares = [_share(front, places, version, now, lane) for front, lane in zip(places.fronts, lanes, strict=True)]
+    if shares:
+        return sum(shares) / len(shares)
+    ready = [place for place in places.places if place.ready and not place.leaving]
+    return sum(place.version == version for place in ready) / len(ready) if ready else 0.0
+
+
+def _share(front: Front, places: Places, version: str, now: float, lanes: Any) -> float:
+    if front.notice:
+        return 0.0
+    usable = front.view.usable
+    met = {places.version_of(backend.index) for backend in usable}
+    if lanes is not None and len(met) > 1:
+        return float(lanes.share_of(version, now))
+    whole = sum(backend.weight for backend in usable)
+    mine = sum(backend.weight for backend in usable if places.version_of(backend.index) == version)
+    return mine / whole if whole else 0.0

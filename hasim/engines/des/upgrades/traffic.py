@@ -1,0 +1,104 @@
+"""Where requests go while an upgrade says so, and what came of them by version."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING, Any
+
+from scipy.special import ndtri
+
+from hasim.engines.des.draws import draws
+from hasim.engines.des.requests.front import Front
+from hasim.engines.des.upgrades.lanes import ClientLanes, ShareLanes
+from hasim.engines.des.upgrades.places import Places, exposure
+from hasim.engines.des.world.alarm import Alarm
+from hasim.model.upgrades import BlueGreen, Upgrade
+from hasim.streams import uniforms
+
+if TYPE_CHECKING:
+    from hasim.engines.des.live import LiveCluster
+
+
+class Traffic:
+    """Tells the balancers of a pool, each as late as the switch takes to reach it."""
+
+    def __init__(self, live: LiveCluster, upgrade: Upgrade, places: Places) -> None:
+        self._live, self._env, self._upgrade, self._places = live, live.env, upgrade, places
+        self._lanes: list[Any] = [None for _ in places.fronts]
+        self._chance = uniforms(live.streams[f"upgrade:{upgrade.called}/lanes"])
+        late = upgrade.propagation if isinstance(upgrade, BlueGreen) else None
+        self._late = None if late is None else draws(late, live.streams, f"upgrade:{upgrade.called}/propagation")
+        self._by_client = upgrade.client_propagation if isinstance(upgrade, BlueGreen) else None
+        self._switched = False
+        self._live_version: str | None = None
+
+    def shift(self, shares: tuple[tuple[str, float], ...] | None) -> None:
+        """Send these shares of requests to these versions."""
+        only = shares[0][0] if shares is not None and len(shares) == 1 else None
+        before, self._live_version = self._live_version, only
+        switches = only is not None and before is not None and only != before
+        for number, front in enumerate(self._places.fronts):
+            lanes: Any = None if shares is None else ShareLanes(shares, self._places.version_of, self._chance)
+            if switches and self._late is not None:
+                at = self._env.now + next(self._late)
+                self._later(at, number, front, before, only, lanes)
+            else:
+                self._route(number, front, before if switches else None, only, lanes)
+
+    def _later(self, at: float, number: int, front: Front, before: Any, only: Any, lanes: Any) -> None:
+        Alarm(self._env, at, lambda: self._route(number, front, before, only, lanes))  # type: ignore[arg-type]
+
+    def _route(self, number: int, front: Front, before: str | None, only: str | None, lanes: Any) -> None:
+        env, law = self._env, self._by_client
+        if before is not None and only is not None:
+            if isinstance(self._upgrade, BlueGreen) and not self._upgrade.checked:
+                self._believe(front, only)
+            if law is not None:
+                name = f"upgrade:{self._upgrade.called}/{front.name}/clients"
+                delays = draws(law, self._live.streams, name)
+                lanes = ClientLanes(
+                    before, only, env.now, law, self._places.version_of, delays.__next__, lambda: env.now
+                )
+        self._lanes[number] = lanes
+        front.view.route(lanes)
+        self._places.views_changed()
+
+    def _believe(self, front: Front, version: str) -> None:
+        """A balancer learns of servers at the switch, and takes them for up until its checks fail."""
+        for place in self._places.places:
+            if place.version == version and not place.leaving:
+                self._places.path.renew_check(front, place.replica)
+
+    def notice(self, on: bool) -> None:
+        """Answer with a notice, or no longer."""
+        for front in self._places.fronts:
+            front.notice = on
+
+    def exposure(self, version: str) -> float:
+        """The share of requests that meet a version now."""
+        return exposure(self._places, version, self._env.now, self._lanes)
+
+    # What came of requests.
+
+    def count_from_now(self) -> None:
+        """Count answers, good and bad, by server."""
+        for front in self._places.fronts:
+            front.tally = [[0, 0] for _ in front.replicas]
+
+    def looks_bad(self, old: str, new: str, false_alarms: float) -> bool:
+        """Whether the new version failed more than the old one, beyond chance: two proportions, one-sided."""
+        counts = {old: [0, 0], new: [0, 0]}
+        for front in self._places.fronts:
+            for place, (good, failed) in zip(self._places.places, front.tally or (), strict=False):
+                if place.version in counts:
+                    counts[place.version][0] += good
+                    counts[place.version][1] += failed
+        (good0, bad0), (good1, bad1) = counts[old], counts[new]
+        n0, n1 = good0 + bad0, good1 + bad1
+        if not n0 or not n1:
+            return False
+        p0, p1 = bad0 / n0, bad1 / n1
+        variance = p0 * (1 - p0) / n0 + p1 * (1 - p1) / n1
+        if variance == 0.0:
+            return p1 > p0
+        return bool((p1 - p0) / sqrt(variance) > -ndtri(false_alarms))

@@ -1,0 +1,208 @@
+"""One upgrade of a live cluster: the machine of its strategy, and what acts on it."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hasim.engines.des.draws import draws
+from hasim.engines.des.upgrades.places import Behaviour, Places
+from hasim.engines.des.upgrades.record import Record
+from hasim.engines.des.upgrades.traffic import Traffic
+from hasim.engines.des.upgrades.watch import Watch
+from hasim.engines.des.world.alarm import Alarm
+from hasim.machine import Announce, CancelTimer, Effect, Event, Fired, Proposed, Received, Send, SetTimer, Started
+from hasim.model.upgrades import BlueGreen, Canary, InPlace, Upgrade
+from hasim.protocols.rollout import TRAFFIC, Begin, Leave, RollBack, Rollout, Shift, Warn
+
+if TYPE_CHECKING:
+    from hasim.engines.des.live import LiveCluster
+
+ENDS = ("rolled out", "rolled back")
+
+
+class Upgrader:
+    """Runs one upgrade when its time has come and the one before is over."""
+
+    def __init__(self, live: LiveCluster, upgrade: Upgrade, places: Places) -> None:
+        self.live, self.env, self.upgrade, self.places = live, live.env, upgrade, places
+        self.name = upgrade.called
+        self._traffic = Traffic(live, upgrade, places)
+        self._events: deque[Event] = deque()
+        self._working = False
+        self._timers: dict[str, Alarm] = {}
+        self.record: Record | None = None
+        self._machine: Rollout | None = None
+        self._slot: dict[str, str] = {}  # pods of the machine that have other names in the places
+        self._watch = Watch(live, upgrade, self.noticed)
+
+    def start(self) -> None:
+        """Begin at its time."""
+        Alarm(self.env, self.env.now + self.upgrade.at, self._due)  # type: ignore[arg-type]
+
+    def _due(self) -> None:
+        if self.places.busy:
+            self.places.queue.append(self._begin)
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        upgrade, places, now = self.upgrade, self.places, self.env.now
+        places.busy = True
+        old, new = places.version, upgrade.release.version
+        if new == old:
+            new = f"{new}'"
+        pods = places.pods()
+        self._machine = upgrade.model_copy(
+            update={"release": upgrade.release.model_copy(update={"version": new})}
+        ).rollout(old, pods)
+        self._slot = dict(zip(self._machine.initial, pods, strict=True))
+        self._back = {pod: name for name, pod in self._slot.items()}
+        self.record = Record(self.name, upgrade.STRATEGY, places.part, old, new, len(pods), now)
+        self.record.bad = self._watch.bad
+        places.behaviours[new] = self._behaviour(new)
+        places.hear, places.seen, places.graceful = self._heard, self._views_changed, upgrade.graceful
+        places.gate = upgrade.gate if isinstance(upgrade, InPlace) else "ready"
+        self._note()
+        for order in upgrade.orders:
+            ordered = partial(self.take, Proposed(order.command))
+            Alarm(self.env, now + order.after, ordered)  # type: ignore[arg-type]
+        self.take(Started())
+
+    def _behaviour(self, version: str) -> Behaviour:
+        release, watch = self.upgrade.release, self._watch
+        law = release.start_up
+        streams = self.live.streams
+
+        def start_ups(server: str) -> Any:
+            assert law is not None
+            return draws(law, streams, f"{server}/start up of {version}")
+
+        starts = None if law is None else start_ups
+        if not watch.bad:
+            return Behaviour(start_ups=starts)
+        return Behaviour(release.errors or 0.0, release.slower, watch.never_ready, starts)
+
+    # The machine.
+
+    def take(self, event: Event) -> None:
+        """Let the machine hear of it, after what it hears of already."""
+        self._events.append(event)
+        if self._working:
+            return
+        assert self._machine is not None
+        self._working = True
+        while self._events:
+            for effect in self._machine.step(self._events.popleft(), self.env.now):
+                self._do(effect)
+        self._working = False
+        self._note()
+
+    def _views_changed(self) -> None:
+        if not self._working:
+            self._note()
+
+    def _heard(self, pod: str, message: Any) -> None:
+        self.take(Received(self._back.get(pod, pod), message))
+
+    def _do(self, effect: Effect) -> None:
+        if isinstance(effect, SetTimer):
+            self._cancel(effect.timer)
+            timer = effect.timer
+            at = self.env.now + effect.low
+            self._timers[timer] = Alarm(self.env, at, lambda: self.take(Fired(timer)))  # type: ignore[arg-type]
+        elif isinstance(effect, CancelTimer):
+            self._cancel(effect.timer)
+        elif isinstance(effect, Announce):
+            self._announced(effect)
+        elif isinstance(effect, Send):
+            self._send(effect)
+
+    def _cancel(self, timer: str) -> None:
+        alarm = self._timers.pop(timer, None)
+        if alarm is not None:
+            alarm.cancel()
+
+    def _send(self, effect: Send) -> None:
+        message, pod = effect.message, self._slot.get(effect.to, effect.to)
+        if effect.to == TRAFFIC:
+            if isinstance(message, Shift):
+                self._traffic.shift(message.shares)
+            else:
+                self._traffic.notice(message.on)
+        elif isinstance(message, Begin):
+            self.places.begin(pod, message.version)
+        elif isinstance(message, Leave):
+            self.places.leave(pod)
+        elif isinstance(message, Warn):
+            self.places.warn(pod, message.on)
+
+    # What comes of it.
+
+    def _announced(self, effect: Announce) -> None:
+        assert self.record is not None
+        kind, detail = effect.kind, effect.detail
+        self.record.facts.append((self.env.now, kind))
+        self.live.note(kind, self.places.part, {"upgrade": self.name, **({} if isinstance(detail, str) else detail)})
+        upgrade = self.upgrade
+        if kind == "tests begun" and isinstance(upgrade, BlueGreen) and self._watch.caught(upgrade.catches):
+            # In the same instant as the end of the tests, and before it.
+            Alarm(self.env, self.env.now + upgrade.tests, lambda: self.noticed("by tests"))  # type: ignore[arg-type]
+        elif kind == "bake begun" and isinstance(upgrade, Canary) and upgrade.analysis is not None:
+            assert isinstance(detail, dict)
+            bake = next(step.bake for step in upgrade.steps if step.share == detail["share"])
+            self._traffic.count_from_now()
+            Alarm(self.env, self.env.now + bake, self._analyse)  # type: ignore[arg-type]
+        elif kind == "progress deadline exceeded" and upgrade.detection is not None and upgrade.detection.on_stall:
+            self._watch.stalled()
+        elif kind in ENDS:
+            self._ended(kind)
+
+    def _ended(self, kind: str) -> None:
+        assert self.record is not None and self._machine is not None
+        self.record.ended = self.env.now
+        self.places.version = self.record.new if kind == "rolled out" else self.record.old
+        if kind == "rolled out" and self._watch.pending:
+            return  # it may still come out that it is bad
+        self._free()
+
+    def _free(self) -> None:
+        """Let the next upgrade of this pool begin."""
+        self.places.busy = False
+        if self.places.queue:
+            begin = self.places.queue.popleft()
+            Alarm(self.env, self.env.now, begin)  # type: ignore[arg-type]
+
+    def noticed(self, how: str) -> None:
+        """Somebody has noticed that the version is bad."""
+        assert self.record is not None and self._machine is not None
+        if self.record.noticed is None:
+            self.record.noticed = self.env.now
+            self.record.facts.append((self.env.now, f"noticed {how}"))
+            self.live.note("bad release noticed", self.places.part, {"upgrade": self.name, "how": how})
+        detection = self.upgrade.detection
+        if detection is None or detection.rollback == "automatic" or how in ("by tests", "by analysis"):
+            self.take(Proposed(RollBack()))
+        elif detection.rollback == "never":
+            if self.record.ended is not None:
+                self._free()
+        else:
+            decides = self.env.now + self._watch.decision()
+            Alarm(self.env, decides, lambda: self.take(Proposed(RollBack())))  # type: ignore[arg-type]
+
+    def _analyse(self) -> None:
+        assert isinstance(self.upgrade, Canary) and self.upgrade.analysis is not None and self._machine is not None
+        assert self.record is not None
+        if self._machine.target == self._machine.new and self._traffic.looks_bad(
+            self.record.old, self.record.new, self.upgrade.analysis.false_alarms
+        ):
+            self.noticed("by analysis")
+
+    def _note(self) -> None:
+        """Write down how things stand, and let whoever watches know how many requests meet the new version."""
+        record, places, now = self.record, self.places, self.env.now
+        assert record is not None
+        share = self._traffic.exposure(record.new)
+        record.step(now, places.count(record.old), places.count(record.new), share)
+        self._watch.exposed(share)
