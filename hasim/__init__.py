@@ -12,6 +12,8 @@ Policies   RoundRobin WeightedRoundRobin Random LeastRequest LeastConnections Co
 Clients    Retry NoBackoff ConstantBackoff ExponentialBackoff EqualJitter FullJitter DecorrelatedJitter
            TokenBucket RetryRatio ConcurrentRetries CircuitBreaker CountBreaker AdaptiveThrottling Hedge
 Protocols  Raft Etcd Workload Lease TtlLease Duty
+Upgrades   Rolling Recreate Ordered InPlace AllAtOnce BlueGreen Canary CanaryStep Window Release Detection Analysis
+           Order
 Tasks      Delivery ConsumerGroup Work Producing Plain Keyed Fenced Transactional TwoPhase queue_systems compare_effects
 Kubernetes Kubernetes NodeLifecycle ClusterAutoscaler Healing Remedy
 Verbs      solve estimate simulate compare plot_downtime plot_blame timeline spacetime plot_requests plot_latency
@@ -100,6 +102,21 @@ if TYPE_CHECKING:
     from hasim.model.serving import Collections, Serving, WarmUp
     from hasim.model.shelf import model_names as models
     from hasim.model.topology import Topology
+    from hasim.model.upgrades import (
+        AllAtOnce,
+        Analysis,
+        BlueGreen,
+        Canary,
+        CanaryStep,
+        Detection,
+        InPlace,
+        Order,
+        Ordered,
+        Recreate,
+        Release,
+        Rolling,
+        Window,
+    )
     from hasim.model.work import Work
     from hasim.protocols.delivery.group_settings import ConsumerGroup
     from hasim.protocols.delivery.settings import Delivery
@@ -208,6 +225,21 @@ _HOMES = {
     "hasim.model.service": ["SLO", "Service"],
     "hasim.model.shelf": ["models"],
     "hasim.model.topology": ["Topology"],
+    "hasim.model.upgrades": [
+        "AllAtOnce",
+        "Analysis",
+        "BlueGreen",
+        "Canary",
+        "CanaryStep",
+        "Detection",
+        "InPlace",
+        "Order",
+        "Ordered",
+        "Recreate",
+        "Release",
+        "Rolling",
+        "Window",
+    ],
     "hasim.protocols.lease.settings": ["Duty", "Lease", "TtlLease"],
     "hasim.model.healing": ["Healing"],
     "hasim.protocols.reconcile.remedy": ["Remedy"],
@@ -241,8 +273,13 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "SLO",
     "AdaptiveThrottling",
+    "AllAtOnce",
+    "Analysis",
     "Balancer",
+    "BlueGreen",
     "Burst",
+    "Canary",
+    "CanaryStep",
     "CannotModel",
     "Check",
     "CircuitBreaker",
@@ -265,6 +302,7 @@ __all__ = [
     "Daily",
     "DecorrelatedJitter",
     "Delivery",
+    "Detection",
     "DiskFull",
     "DiskStall",
     "Dns",
@@ -288,6 +326,7 @@ __all__ = [
     "Gamma",
     "Healing",
     "Hedge",
+    "InPlace",
     "Keyed",
     "Kubernetes",
     "Lease",
@@ -304,6 +343,8 @@ __all__ = [
     "NoBackoff",
     "NodeLifecycle",
     "OneWay",
+    "Order",
+    "Ordered",
     "OutlierDetection",
     "Paced",
     "Part",
@@ -319,11 +360,14 @@ __all__ = [
     "Quorum",
     "Raft",
     "Random",
+    "Recreate",
+    "Release",
     "Remedy",
     "Replay",
     "Restart",
     "Retry",
     "RetryRatio",
+    "Rolling",
     "RoundRobin",
     "Run",
     "Sample",
@@ -353,6 +397,7 @@ __all__ = [
     "WarmUp",
     "Weibull",
     "WeightedRoundRobin",
+    "Window",
     "Work",
     "Workload",
     "compare",

@@ -100,7 +100,8 @@ def run() -> ha.Run:
 def test_each_outcome_has_a_fate() -> None:
     assert tuple(FATE_OF) == OUTCOMES
     failed = [name for name, fate in FATE_OF.items() if fate == "failed"]
-    assert failed == ["429", "503", "refused", "expired", "not sent", "notice"]  # nothing of these reached a server's work
+    # Nothing of these reached a server's work.
+    assert failed == ["429", "503", "refused", "expired", "not sent", "notice"]
 
 
 def test_only_a_single_attempt_that_was_turned_away_certainly_had_no_effect() -> None:

@@ -147,7 +147,7 @@ class ReplicaSet:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """So many pods of the newest template, replaced a few at a time; surge and unavailable are pods, or shares: "25%"."""
+    """So many pods of the newest template, replaced a few at a time; surge and unavailable are pods, or percents."""
 
     name: str
     replicas: int
