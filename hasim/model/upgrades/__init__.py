@@ -1,5 +1,13 @@
 """Upgrades as they are declared: strategies, releases, and how bad ones are noticed."""
 
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Discriminator, InstanceOf, SerializeAsAny, Tag
+from pydantic.json_schema import SkipJsonSchema
+
+from hasim.kinds import InShort, tag_of
 from hasim.model.upgrades.release import Analysis, Detection, Release
 from hasim.model.upgrades.strategies import (
     AllAtOnce,
@@ -14,9 +22,26 @@ from hasim.model.upgrades.strategies import (
 )
 from hasim.model.upgrades.upgrade import Order, Upgrade
 
+# An upgrade is written as data ({kind: rolling, target: api, surge: 1}), or given as an object of any class that
+# derives from Upgrade. There is no short form: every one says what it upgrades.
+AnyUpgrade = Annotated[
+    Annotated[Rolling, Tag("kind=rolling")]
+    | Annotated[Recreate, Tag("kind=recreate")]
+    | Annotated[Ordered, Tag("kind=ordered")]
+    | Annotated[InPlace, Tag("kind=in_place")]
+    | Annotated[AllAtOnce, Tag("kind=all_at_once")]
+    | Annotated[BlueGreen, Tag("kind=blue_green")]
+    | Annotated[Canary, Tag("kind=canary")]
+    | Annotated[Window, Tag("kind=window")]
+    | Annotated[SkipJsonSchema[InstanceOf[SerializeAsAny[Upgrade]]], Tag("kind=instance")],
+    Discriminator(tag_of(Upgrade)),
+    InShort(lambda given: given),
+]
+
 __all__ = [
     "AllAtOnce",
     "Analysis",
+    "AnyUpgrade",
     "BlueGreen",
     "Canary",
     "CanaryStep",

@@ -65,6 +65,8 @@ class Rolling(_Deployed):
     k/k pkg/controller/deployment/rolling.go, pkg/apis/apps/v1/defaults.go.
     """
 
+    kind: Literal["rolling"] = "rolling"
+
     STRATEGY: ClassVar[str] = "rolling"
 
     def rollout(self, old: str, servers: Sequence[str]) -> Rollout:
@@ -76,6 +78,7 @@ class Rolling(_Deployed):
 class Recreate(Upgrade):
     """All old pods go, and when the last one is gone the new ones come, as a Deployment with `Recreate` does it."""
 
+    kind: Literal["recreate"] = "recreate"
     min_ready: Seconds = Field(default=0.0, ge=0, description="How long a pod must be ready before it counts.")
     progress_deadline: Seconds = Field(default=600.0, gt=0, description="Without progress for so long it is told.")
 
@@ -99,6 +102,7 @@ class Ordered(Upgrade):
     which `repairs` says. Source: k/k pkg/controller/statefulset/stateful_set_control.go.
     """
 
+    kind: Literal["ordered"] = "ordered"
     partition: Count = Field(default=0, ge=0, description="Ordinals below this keep the old version.")
     repairs: bool = Field(
         default=False, strict=True, description="Whether a rollback is helped by deleting pods that are not ready."
@@ -120,6 +124,7 @@ class InPlace(Upgrade):
     ready, or used again by every balancer (`gate: balancer`).
     """
 
+    kind: Literal["in_place"] = "in_place"
     batch: Pods = Field(default=1, description='Servers at a time: a number, or a share like "25%", rounded up.')
     notice: Seconds = Field(default=0.0, ge=0, description="How long their checks fail before they are stopped.")
     pause: Seconds = Field(default=0.0, ge=0, description="From the end of one batch to the next.")
@@ -143,6 +148,7 @@ class InPlace(Upgrade):
 class AllAtOnce(InPlace):
     """All servers are stopped and started with the new version at once, as a global push of a configuration does."""
 
+    kind: Literal["all_at_once"] = "all_at_once"  # type: ignore[assignment]
     batch: Pods = Field(default="100%", description="All of them.")
 
     STRATEGY: ClassVar[str] = "all at once"
@@ -166,6 +172,7 @@ class BlueGreen(Upgrade):
     them for up until their checks fail, as HAProxy does with servers that leave maintenance.
     """
 
+    kind: Literal["blue_green"] = "blue_green"
     warm: Seconds = Field(default=0.0, ge=0, description="From all green pods being ready to the tests.")
     tests: Seconds = Field(default=0.0, ge=0, description="How long tests on green take.")
     catches: Share = Field(default=0.0, description="Chance that the tests find out that a version is bad.")
@@ -220,6 +227,7 @@ class Canary(_Deployed):
     their failed requests against those of the old version at the end of each bake time; `detection` acts beside it.
     """
 
+    kind: Literal["canary"] = "canary"
     steps: tuple[CanaryStep, ...] = Field(min_length=1, description="Shares and their bake times, one after another.")
     traffic: Literal["weights", "pods"] = Field(default="weights", description="How canaries get their requests.")
     analysis: Analysis | None = Field(default=None, description="Automatic analysis; left out: none.")
@@ -252,6 +260,7 @@ class Window(Upgrade):
     served, but knows when to come back. A rollback is another window.
     """
 
+    kind: Literal["window"] = "window"
     lasting: Seconds = Field(gt=0, description="How long the window is announced to last.")
     work: Seconds = Field(
         default=0.0, ge=0, description="Work between the last server's end and the first one's start."
