@@ -44,6 +44,7 @@ class Place:
         self.last_pod: str | None = None
         self.version: str | None = None
         self.leaving = False
+        self.warned = False  # whether its checks fail by order of the rollout
         self.ready = False  # as its rollout knows it
         self.behaviour = AS_EVER
         self.spans: list[tuple[float, float, str]] = []  # from, to, version: who was here
@@ -174,7 +175,8 @@ class Places:
     def warn(self, pod: str, on: bool) -> None:
         """Let its checks fail, or no longer."""
         place = self._place(pod)
-        if place is not None:
+        if place is not None and place.warned is not on:
+            place.warned = on
             place.replica.set_unready(1 if on else -1)
 
     def _place(self, pod: str) -> Place | None:
@@ -224,6 +226,9 @@ class Places:
         if behaviour.slower != 1.0:
             replica.speed_up(behaviour.slower)
         if behaviour.never_ready:
+            replica.set_unready(-1)
+        if place.warned:  # a warning is of one process, and ends with it
+            place.warned = False
             replica.set_unready(-1)
         self._say(pod, Left())
         if self._pending and place.pod is None:
