@@ -151,6 +151,7 @@ def test_taints_say_where_pods_go_and_where_they_stay(taints: list[tuple[str, An
     node = Node("n1", taints=tuple(Taint(key, effect) for key, effect in taints))
     assert place_for(V1, node) == (runs, keeps)
     assert place_for(V1, replace(node, unschedulable=True)) == (runs, keeps)
+    assert place_for(replace(V1, tolerates=()), node) == (runs, keeps)
 
 
 def test_tolerations_of_the_template_count() -> None:
@@ -249,6 +250,21 @@ def test_a_failure_long_ago_is_forgotten() -> None:
         assert playing.settle(10.0) == [("n1", 1)]
         playing.settle(pause)
     assert {wait for wait, _ in playing.loop.controller._failures.values()} == {1.0}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("surge", [0, 1])
+def test_a_node_with_several_pods_of_one_version_counts_in_a_rollout_and_is_left_alone(surge: int) -> None:
+    """Its failed pod is left for a second, since one has just been deleted, and the other has come meanwhile."""
+    daemon_set = log(max_surge=surge, max_unavailable=1 - surge)
+    failed, old = pod("a", "n1", NEW, phase="Failed", ready_at=None), pod("c", "n2")
+    controller = DaemonSetController("kcm")
+    assert "a" in asked(controller.plan("log", Copy(daemon_set, *nodes(1), failed), 100.0))[1]
+    controller.answered("log", Delete(Pod, "a"), None)
+    controller.answered("log", Create(pod("log-kcm-1", "n1")), None)
+    again, other = replace(failed, name="b"), pod("d", "n1", NEW)
+    plan = controller.plan("log", Copy(daemon_set, *nodes(2), again, other, old), 100.5)
+    assert (asked(plan), plan.again) == (([], []), 1.0)
+    assert asked(controller.plan("log", Copy(daemon_set, *nodes(2), again, other, old), 101.5))[1] == ["b"]
 
 
 def test_a_quota_costs_back_off_and_no_more() -> None:
