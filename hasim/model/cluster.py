@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from hasim.declared import Declared, at
 from hasim.errors import ModelError, Problem, nearest
 from hasim.faults import Fault
+from hasim.model.contracting import contract_problems
 from hasim.model.demand import Load
 from hasim.model.demand.route import NoRoute, route_of
 from hasim.model.failures import Burst, Crew, Failure, Failures, Maintenance, Spares
@@ -20,6 +21,7 @@ from hasim.model.placement import Misplaced, member_names, place
 from hasim.model.scenario import Scenario
 from hasim.model.service import Service
 from hasim.model.topology import LEVELS, Topology
+from hasim.protocols.contracts.compatibility import Compatibility
 
 if TYPE_CHECKING:
     import networkx
@@ -58,6 +60,9 @@ class Cluster(Declared):
     )
     services: dict[str, Service] = Field(
         min_length=1, description="What users see, by name; the first is the main one."
+    )
+    contracts: tuple[Compatibility, ...] = Field(
+        default=(), description="Which versions of one pool can talk to which of another; `simulate` plays it."
     )
     loads: dict[str, Load] = Field(
         default={}, description="Requests, by name; `simulate` plays them, and figures of time are the same without."
@@ -201,6 +206,7 @@ def _check(cluster: Cluster) -> Iterator[Problem]:
     yield from _check_loads(cluster)
     yield from _check_kubernetes(cluster)
     yield from _check_remedies(cluster)
+    yield from contract_problems(cluster)
 
 
 def _check_names(cluster: Cluster) -> Iterator[Problem]:

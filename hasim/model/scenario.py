@@ -11,7 +11,8 @@ from hasim.errors import ModelError, Problem, nearest
 from hasim.faults import Fault
 from hasim.model.demand import Load
 from hasim.model.demand.route import NoRoute, route_of
-from hasim.model.upgrades import Upgrade
+from hasim.model.upgrades import Deploy, Upgrade
+from hasim.model.upgrades.plan import order_of
 from hasim.model.upgrades.room import upgrade_problems
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ def scenario_of(cluster: Cluster, events: Sequence[Fault | Load | Upgrade]) -> S
     loads = [event for event in events if isinstance(event, Load)]
     upgrades = [event for event in events if isinstance(event, Upgrade)]
     faults = tuple(event for event in events if not isinstance(event, Load | Upgrade))
-    scenario = Scenario(cluster, faults, _named(loads), _numbered(upgrades))
+    scenario = Scenario(cluster, faults, _named(loads), _numbered(upgrades, cluster))
+    wrong = order_of(scenario.upgrades)
+    if wrong:
+        raise ModelError.of([at(("during",), said) for said in wrong])
     names = [load.name for load in scenario.all_loads]
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:
@@ -64,7 +68,7 @@ def _problems(cluster: Cluster, events: Sequence[Fault | Load | Upgrade]) -> Ite
     known = cluster.names()
     for i, event in enumerate(events):
         if isinstance(event, Upgrade):
-            yield from (at(("during", i), said) for said in upgrade_problems(event, cluster.parts))
+            yield from (at(("during", i), said) for said in upgrade_problems(event, cluster))
             continue
         if isinstance(event, Load):
             try:
@@ -94,11 +98,15 @@ def _named(loads: Sequence[Load]) -> tuple[Load, ...]:
     return tuple(named)
 
 
-def _numbered(upgrades: Sequence[Upgrade]) -> tuple[Upgrade, ...]:
+def _numbered(upgrades: Sequence[Upgrade], cluster: Cluster) -> tuple[Upgrade, ...]:
     """In order of time; those that would be called alike get numbers: rolling, rolling-2."""
+    upgrades = [_sized(upgrade, cluster) for upgrade in upgrades]
     taken: set[str] = set()
     numbered: list[Upgrade] = []
-    for upgrade in sorted(upgrades, key=lambda each: each.at):
+    for upgrade in [
+        *sorted((u for u in upgrades if u.after is None), key=lambda u: u.at),
+        *(u for u in upgrades if u.after),
+    ]:
         name, number = upgrade.called, 1
         while name in taken:
             number += 1
@@ -106,3 +114,11 @@ def _numbered(upgrades: Sequence[Upgrade]) -> tuple[Upgrade, ...]:
         taken.add(name)
         numbered.append(upgrade if name == upgrade.name else upgrade.model_copy(update={"name": name}))
     return tuple(numbered)
+
+
+def _sized(upgrade: Upgrade, cluster: Cluster) -> Upgrade:
+    """A pool that is deployed has as many pods as it declares, if nothing else is said."""
+    pool = cluster.parts[upgrade.target]
+    if isinstance(upgrade, Deploy) and upgrade.replicas is None:
+        return upgrade.model_copy(update={"replicas": pool.count})
+    return upgrade

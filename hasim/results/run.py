@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hasim.errors import ModelError, nearest
-from hasim.results import request_tables, tables, tasks
+from hasim.results import request_tables, tables, tasks, upgrade_tables
 from hasim.results.failed_share import requests_of
 from hasim.results.figures import ServiceFigures
 from hasim.results.intervals import (
@@ -22,8 +22,9 @@ from hasim.results.intervals import (
 )
 from hasim.results.phases import Phase, fault_spans, phases_frame, phases_of
 from hasim.results.request_log import RequestLog, instant
+from hasim.results.stored import DataLog
 from hasim.results.tasks import TaskLog
-from hasim.results.upgrades import UpgradeLog
+from hasim.results.upgrades import UpgradeLog, clipped, in_sequence
 from hasim.units import YEAR, human
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Run:
     requests: RequestLog | None = None
     tasks: dict[str, TaskLog] = field(default_factory=dict)
     upgrades: dict[str, UpgradeLog] = field(default_factory=dict)
+    data: dict[str, DataLog] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that down intervals are rows [start, end) in order, within the run."""
@@ -64,6 +66,7 @@ class Run:
                 inside = not flat.size or (flat[0] >= self.start_s and flat[-1] <= self.end_s)
                 assert inside and bool(np.all(np.diff(flat) >= 0)), f"{kind} of {name} are out of order"
             object.__setattr__(self, kind, rows)
+        object.__setattr__(self, "upgrades", in_sequence(self.upgrades))
 
     @property
     def engine(self) -> str:
@@ -95,7 +98,9 @@ class Run:
         """Return the part of the history between two instants: seconds of the run's clock, or text like "2m".
 
         An outage that reaches over an end is cut there. The figures of the services are made anew from what
-        was down; the trace is kept whole. Of requests, those remain that arrived in that time.
+        was down; the trace is kept whole. Of requests, those remain that arrived in that time; of upgrades, those
+        of which something happened then, as if the run had ended at `end`: their times are told from their
+        begin, what they cost is what they cost in that time.
         """
         start_s, end_s = instant(start, "start"), instant(end, "end")
         if not self.start_s <= start_s < end_s <= self.end_s:
@@ -118,6 +123,7 @@ class Run:
             warnings=self._warnings_with(intervals),
             requests=None if self.requests is None else self.requests.between(start_s, end_s),
             tasks={name: log.between(start_s, end_s) for name, log in self.tasks.items()},
+            upgrades=clipped(self.upgrades, start_s, end_s),
         )
 
     def phases(self) -> list[Phase]:
@@ -135,6 +141,15 @@ class Run:
         whole = [Phase("whole", self.start_s, self.end_s)]
         return phases_frame(log if load is None else log.of(load=load), self.phases() or whole)
 
+    def upgrades_frame(self, target: float | str | None = None, window: float | str = "30d") -> pd.DataFrame:
+        """Return a frame with a row for each upgrade, indexed by its name: what became of it, and what it cost.
+
+        Columns: part, from, to (versions), began_s, then those of `UpgradeLog.figures`: times in seconds, server time
+        in hours, shares from 0 to 1, requests by number. With a `target` like "99.9%" the column budget_used is the
+        share of the error budget of such a `window` that the failed requests used up.
+        """
+        return upgrade_tables.frame(self.upgrades, self.requests, target, window)
+
     def _warnings_with(self, intervals: dict[str, NDArray[np.float64]]) -> tuple[str, ...]:
         """Exchange the cautions about few outages for those that fit other down intervals."""
         seen = [name for name in self.services if name in self.intervals]
@@ -151,6 +166,8 @@ class Run:
             extra["requests"] = request_tables.to_json(self.requests, self.phases())
         if self.tasks:
             extra["tasks"] = {name: log.to_json() for name, log in self.tasks.items()}
+        if self.upgrades:
+            extra["upgrades"] = {name: log.to_json(self.requests) for name, log in self.upgrades.items()}
         return tables.to_json(self, extra)
 
     def to_frame(self) -> pd.DataFrame:
@@ -158,12 +175,14 @@ class Run:
         return tables.to_frame(self)
 
     def __str__(self) -> str:
-        requests = [] if self.requests is None else request_tables.to_lines(self.requests, self.phases())
-        return tables.to_text(self, tables.how_made(self.seed, self.horizon_s), [*requests, *tasks.lines(self.tasks)])
+        more = [] if self.requests is None else request_tables.to_lines(self.requests, self.phases())
+        more += [*tasks.lines(self.tasks), *upgrade_tables.lines(self.upgrades, self.requests)]
+        return tables.to_text(self, tables.how_made(self.seed, self.horizon_s), more)
 
     def _repr_html_(self) -> str:
-        requests = "" if self.requests is None else request_tables.to_html(self.requests, self.phases())
-        return tables.to_html(self, tables.how_made(self.seed, self.horizon_s), requests + tasks.table(self.tasks))
+        more = "" if self.requests is None else request_tables.to_html(self.requests, self.phases())
+        more += tasks.table(self.tasks) + upgrade_tables.table(self.upgrades, self.requests)
+        return tables.to_html(self, tables.how_made(self.seed, self.horizon_s), more)
 
 
 def figures_of_history(

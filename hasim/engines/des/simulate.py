@@ -232,6 +232,7 @@ def _run(
         requests=requests,
         tasks=tasks,
         upgrades=upgrades.logs(end),
+        data=upgrades.data(),
     )
 
 

@@ -8,6 +8,8 @@ from pydantic import Discriminator, InstanceOf, SerializeAsAny, Tag
 from pydantic.json_schema import SkipJsonSchema
 
 from hasim.kinds import InShort, tag_of
+from hasim.model.upgrades.deploying import Deploy, Migrate, Remove
+from hasim.model.upgrades.plan import migration, one_after_another
 from hasim.model.upgrades.release import Analysis, Detection, Release
 from hasim.model.upgrades.strategies import (
     AllAtOnce,
@@ -33,6 +35,9 @@ AnyUpgrade = Annotated[
     | Annotated[BlueGreen, Tag("kind=blue_green")]
     | Annotated[Canary, Tag("kind=canary")]
     | Annotated[Window, Tag("kind=window")]
+    | Annotated[Deploy, Tag("kind=deploy")]
+    | Annotated[Remove, Tag("kind=remove")]
+    | Annotated[Migrate, Tag("kind=migrate")]
     | Annotated[SkipJsonSchema[InstanceOf[SerializeAsAny[Upgrade]]], Tag("kind=instance")],
     Discriminator(tag_of(Upgrade)),
     InShort(lambda given: given),
@@ -45,13 +50,18 @@ __all__ = [
     "BlueGreen",
     "Canary",
     "CanaryStep",
+    "Deploy",
     "Detection",
     "InPlace",
+    "Migrate",
     "Order",
     "Ordered",
     "Recreate",
     "Release",
+    "Remove",
     "Rolling",
     "Upgrade",
     "Window",
+    "migration",
+    "one_after_another",
 ]

@@ -12,6 +12,7 @@ from hasim.declared import Declared
 from hasim.errors import ModelError
 from hasim.faults.names import Name, together
 from hasim.model.upgrades.release import Detection, Release
+from hasim.protocols.contracts.migration import MigrationStep
 from hasim.protocols.rollout import Pause, Resume, Retry, RollBack, Rollout, Scale
 from hasim.protocols.rollout.messages import Command
 from hasim.units import Count, Seconds
@@ -57,6 +58,15 @@ class Upgrade(Declared):
     detection: Detection | None = Field(default=None, description="How a bad version is noticed; left out: never.")
     graceful: bool = Field(default=True, strict=True, description="Whether servers that leave finish what they have.")
     orders: tuple[Order, ...] = Field(default=(), description="What people do meanwhile.")
+    after: str | None = Field(
+        default=None, description="Name of an upgrade that must have been rolled out before; `at` counts from its end."
+    )
+    migrates: MigrationStep | None = Field(
+        default=None, description="What is done to the stored data of the pool (its `data`) beside it."
+    )
+    per_second: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="Items that a backfill converts in a second."
+    )
     name: str = Field(default="", max_length=60, description="What it is called in results; left out: its strategy.")
 
     STRATEGY: ClassVar[str] = ""
@@ -68,6 +78,19 @@ class Upgrade(Declared):
             listed = ", ".join(map(repr, target))
             raise ModelError(f"got {listed}; an upgrade is of one pool, so make one for each", "target")
         super().__init__(**(together("target", target[0], data) if target else data))
+
+    @model_validator(mode="after")
+    def _backfill_takes_time(self) -> Self:
+        backfills = self.migrates is not None and self.migrates.backfills is not None
+        if backfills != (self.per_second is not None):
+            raise ValueError(
+                "`per_second` is how fast a backfill goes: give it where `migrates` has one, and only there"
+            )
+        if self.migrates is not None and self.migrates.stopped and self.STRATEGY != "window":
+            raise ValueError(f"the step {self.migrates.name!r} stops the service, which only a window does")
+        if self.migrates is not None and self.migrates.rolls not in (None, self.release.version):
+            raise ValueError(f"the step rolls {self.migrates.rolls!r}, and the release is {self.release.version!r}")
+        return self
 
     @model_validator(mode="after")
     def _orders_are_known(self) -> Self:

@@ -14,7 +14,8 @@ class WindowRollout(Rollout):
     """Puts a notice up, stops all servers, works for `work` seconds, starts them, and takes the notice down.
 
     The window has been announced to last `lasting` seconds: it is not over before, and goes on for as long as the
-    servers are not ready. A rollback is another window of its own. Servers keep their names.
+    servers are not ready. A rollback is another window of its own, or, while one is open, prolongs it by as much.
+    Servers keep their names.
     """
 
     def __init__(
@@ -31,13 +32,11 @@ class WindowRollout(Rollout):
         return self._open_window()
 
     def _open_window(self) -> list[Effect]:
+        if not self.initial:
+            return self.over()
+        notice: list[Effect] = [] if self._open else [Send(TRAFFIC, Notice(True)), Announce("window open")]
         self._open, self._planned, self._working = True, True, False
-        effects: list[Effect] = [
-            Send(TRAFFIC, Notice(True)),
-            Announce("window open"),
-            SetTimer("lasting", self.lasting, self.lasting),
-        ]
-        effects += self.leave(list(self.pods))
+        effects = [*notice, SetTimer("lasting", self.lasting, self.lasting), *self.leave(list(self.pods))]
         return [*effects, *([] if self.pods else self._work())]
 
     def changed(self, pod: str, message: Any, now: float) -> list[Effect]:
@@ -47,6 +46,9 @@ class WindowRollout(Rollout):
 
     def _work(self) -> list[Effect]:
         self._working = True
+        return [Announce("work begun"), *self._worked()]
+
+    def _worked(self) -> list[Effect]:
         return [SetTimer("work", self.work, self.work)] if self.work else self._start()
 
     def _start(self) -> list[Effect]:

@@ -50,6 +50,7 @@ class Replica:
         self.unready = 0  # reasons for which checks fail, by whoever holds them
         self._failing: list[float] = []  # shares of answers that are errors, by whoever wants them
         self._error_share = 0.0
+        self.judge: Callable[[Job], bool] | None = None  # whether a request that begins gets what it asks for
         self.needs_up = True
         self.started_at = -inf
         self.standing = True  # whether nothing keeps the process from being started
@@ -106,6 +107,8 @@ class Replica:
     def _start(self, job: Job) -> None:
         self._jobs[job] = None
         if self._error_share and self._chance.random() < self._error_share:
+            job.code = ERROR
+        if self.judge is not None and not self.judge(job):
             job.code = ERROR
         if not self.needs_up and self._needs(job):
             self._block(job)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,11 @@ class Behaviour:
 
 
 AS_EVER = Behaviour()
+
+
+def plain(version: str) -> str:
+    """The name of a version as contracts know it, whether it is rolled out for the first time or again."""
+    return version.rstrip("'")
 
 
 class Place:
@@ -73,11 +78,15 @@ class Places:
             for caller in path.callers
             if isinstance(caller.front, Direct) and caller.front.replicas[0] in path.pools[part]
         ]
+        self.lanes: list[Any] = [None for _ in self.fronts]  # what an upgrade has said of the way of requests
         self.behaviours: dict[str, Behaviour] = {}
         self.hear: Hear | None = None
         self.seen: Callable[[], None] | None = None  # told when balancers have come to another view
         self.gate = "ready"
         self.graceful = True
+        pool = live.system.cluster.parts[part]
+        self.required = pool.enough
+        self.changed: list[Callable[[], None]] = []  # told when pods come, go, get ready or unready
         self.busy = False  # whether an upgrade goes on
         self.queue: deque[Callable[[], None]] = deque()  # upgrades that wait for it
         self._pending: deque[tuple[str, str]] = deque()  # pods without a place, and their versions
@@ -153,6 +162,15 @@ class Places:
         replica.begins_with = None if behaviour.start_ups is None else behaviour.start_ups(replica.name)
         self.live.turn(place.variable, True)
         self._look(place)
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in self.changed:
+            listener()
+
+    def ready(self) -> int:
+        """How many pods are ready and stay."""
+        return sum(place.ready and not place.leaving for place in self.places)
 
     def leave(self, pod: str) -> None:
         """Ask a pod to leave, or take one away that has no place yet."""
@@ -171,6 +189,7 @@ class Places:
         if self.graceful:
             self.path.stopping.remove(name)
         self._look(place)
+        self._tell()
 
     def warn(self, pod: str, on: bool) -> None:
         """Let its checks fail, or no longer."""
@@ -189,6 +208,7 @@ class Places:
         if self.gate == "balancer":
             for place in self.places:
                 self._look(place)
+        self._tell()
         if self.seen is not None:
             self.seen()
 
@@ -212,6 +232,7 @@ class Places:
         place.ready = ready
         if not place.leaving:
             self._known(place, ready)
+        self._tell()
         self._say(place.pod, Ready() if ready else Unready())
 
     def _empty(self, place: Place) -> None:
@@ -230,6 +251,7 @@ class Places:
         if place.warned:  # a warning is of one process, and ends with it
             place.warned = False
             replica.set_unready(-1)
+        self._tell()
         self._say(pod, Left())
         if self._pending and place.pod is None:
             self._occupy(place, *self._pending.popleft())
@@ -256,12 +278,10 @@ class Places:
                 place.spans.append((place.since, end, place.version))
 
 
-def exposure(places: Places, version: str, now: float, lanes: Sequence[Any]) -> float:
-    """The share of requests that meet a version, as balancers stand; without any, its share of the ready pods.
-
-    `lanes` has, for each of the balancers, what an upgrade has said of the way of requests, or None.
-    """
-    shares = [_share(front, places, version, now, lane) for front, lane in zip(places.fronts, lanes, strict=True)]
+def exposure(places: Places, version: str, now: float) -> float:
+    """The share of requests that meet a version, as balancers stand; without any, its share of the ready pods."""
+    ways = zip(places.fronts, places.lanes, strict=True)
+    shares = [_share(front, places, version, now, lanes) for front, lanes in ways]
     if shares:
         return sum(shares) / len(shares)
     ready = [place for place in places.places if place.ready and not place.leaving]

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hasim.engines.des.upgrades.places import Places
+from hasim.engines.des.upgrades.stored import Stored
+from hasim.engines.des.upgrades.talking import Talk
 from hasim.engines.des.upgrades.upgrader import Upgrader
+from hasim.model.parts import Pool
 from hasim.model.upgrades import BlueGreen, Upgrade
+from hasim.results.stored import DataLog
 from hasim.results.upgrades import Spans, UpgradeLog
 
 if TYPE_CHECKING:
     from hasim.engines.des.live import LiveCluster
-
-FIRST_VERSION = "v1"
-"""What the version is called that is there at the beginning."""
 
 
 class Upgrades:
@@ -27,20 +28,31 @@ class Upgrades:
         """`first` has how many pods each pool has at the beginning; the other places are emptied."""
         self.absent = absent
         self._places: dict[str, Places] = {}
+        self._stored: dict[str, Stored] = {}
+        cluster = live.system.cluster
         for part, count in first.items():
-            assert live.requests is not None
-            names = [upgrade.release.version for upgrade in upgrades if upgrade.target == part]
-            version = FIRST_VERSION if FIRST_VERSION not in names else "before"
-            self._places[part] = Places(live, live.requests, part, absent, count, version)
+            pool = cluster.parts[part]
+            assert live.requests is not None and isinstance(pool, Pool)
+            self._places[part] = Places(live, live.requests, part, absent, count, pool.version)
             self._places[part].prepare()
-        self._upgraders = [Upgrader(live, upgrade, self._places[upgrade.target]) for upgrade in upgrades]
+            if pool.data is not None:
+                self._stored[part] = Stored(live, self._places[part], pool.data)
+        for contract in cluster.contracts:
+            Talk(contract, self._places).look()
+        self._upgraders = [
+            Upgrader(live, upgrade, self._places[upgrade.target], self._stored.get(upgrade.target))
+            for upgrade in upgrades
+        ]
+        for upgrader in self._upgraders:
+            upgrader.followers = [each for each in self._upgraders if each.upgrade.after == upgrader.name]
 
     def start(self) -> None:
         """Let them begin, each at its time."""
         for places in self._places.values():
             places.begin_counting()
         for upgrader in self._upgraders:
-            upgrader.start()
+            if upgrader.upgrade.after is None:
+                upgrader.start()
 
     def logs(self, end: float) -> dict[str, UpgradeLog]:
         """What became of those that have begun, by name."""
@@ -55,6 +67,10 @@ class Upgrades:
             for upgrader in self._upgraders
             if upgrader.record is not None
         }
+
+    def data(self) -> dict[str, DataLog]:
+        """What became of the stored data of each pool that has any."""
+        return {part: stored.log() for part, stored in self._stored.items()}
 
 
 def _spans(places: Places) -> Spans:
