@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
 
 from hasim.model.laws import Law
+
+MOMENTS: Final = 400
+"""In so many steps is written down how the clients follow a switch."""
 
 
 class ShareLanes:
@@ -45,7 +51,10 @@ class ShareLanes:
 
 
 class ClientLanes:
-    """Each client goes on to the old version until it has heard of the switch, after a time of its own."""
+    """Each client goes on as before until it has heard of the switch, after a time of its own.
+
+    That is to the old version, or where an `earlier` switch may not have reached it yet, wherever that sends it.
+    """
 
     def __init__(
         self,
@@ -56,11 +65,13 @@ class ClientLanes:
         version_of: Callable[[int], str | None],
         delay: Callable[[], float],
         now: Callable[[], float],
+        earlier: ClientLanes | None = None,
     ) -> None:
         self._versions = (old, new)
         self._at, self._law = at, law
         self._version_of, self._delay, self._now = version_of, delay, now
         self._hears: dict[int, float] = {}  # when each client does
+        self._earlier = earlier
 
     @property
     def count(self) -> int:
@@ -74,12 +85,24 @@ class ClientLanes:
 
     def lane_for(self, client: int) -> int:
         """The new version, for clients that have heard."""
+        return self._versions.index(self._version_for(client))
+
+    def _version_for(self, client: int) -> str:
         hears = self._hears.get(client)
         if hears is None:
             hears = self._hears[client] = self._at + self._delay()
-        return int(self._now() >= hears)
+        if self._now() >= hears:
+            return self._versions[1]
+        return self._versions[0] if self._earlier is None else self._earlier._version_for(client)
 
     def share_of(self, version: str, now: float) -> float:
         """The share of clients that go there, as it is to be expected."""
-        moved = 1.0 - self._law.survival(max(now - self._at, 0.0))
-        return float(moved if version == self._versions[1] else 1.0 - moved)
+        moved = 1.0 - float(self._law.survival(max(now - self._at, 0.0)))
+        old, new = self._versions
+        staying = float(version == old) if self._earlier is None else self._earlier.share_of(version, now)
+        return moved * (version == new) + (1.0 - moved) * staying
+
+    def moments(self) -> list[float]:
+        """When another small share of the clients has heard."""
+        shares = np.arange(1, MOMENTS) / MOMENTS
+        return [self._at + wait for wait in np.unique(self._law.quantile(shares)).tolist()]

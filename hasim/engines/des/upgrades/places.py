@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hasim.engines.des.requests.direct import Direct
 from hasim.engines.des.requests.front import Front
-from hasim.engines.des.requests.replica import Replica
+from hasim.engines.des.requests.replica import OPEN, Replica
 from hasim.protocols.rollout import Left, Ready, Unready
 
 if TYPE_CHECKING:
@@ -32,11 +32,6 @@ class Behaviour:
 
 
 AS_EVER = Behaviour()
-
-
-def plain(version: str) -> str:
-    """The name of a version as contracts know it, whether it is rolled out for the first time or again."""
-    return version.rstrip("'")
 
 
 class Place:
@@ -84,16 +79,16 @@ class Places:
         self.seen: Callable[[], None] | None = None  # told when balancers have come to another view
         self.gate = "ready"
         self.graceful = True
-        pool = live.system.cluster.parts[part]
-        self.required = pool.enough
-        self.changed: list[Callable[[], None]] = []  # told when pods come, go, get ready or unready
-        self.busy = False  # whether an upgrade goes on
-        self.queue: deque[Callable[[], None]] = deque()  # upgrades that wait for it
+        self.owner: Any = None  # the upgrade that goes on
+        self.queue: deque[Any] = deque()  # upgrades that wait for it
+        self.notes: list[Callable[[], None]] = []  # called to write down how things stand, one an upgrade
+        self.orders = 0  # numbers what was said
+        self.reached = [0 for _ in self.fronts]  # the last of it that each balancer has heard
         self._pending: deque[tuple[str, str]] = deque()  # pods without a place, and their versions
         for place in self.places[:first]:
             place.pod, place.version, place.ready = place.replica.name, version, True
         for place in self.places:
-            place.replica.watchers.append(partial(self._look, place))
+            place.replica.watchers.append(partial(self._stirred, place))
         for front in self.fronts:
             front.view.watchers.append(self.views_changed)
 
@@ -118,6 +113,11 @@ class Places:
     def pods(self) -> list[str]:
         """The pods that are there and stay, in order of places."""
         return [place.pod for place in self.places if place.pod is not None and not place.leaving]
+
+    def is_ready(self, pod: str) -> bool:
+        """Whether a pod is ready, as far as that was told."""
+        place = self._place(pod)
+        return place is not None and place.ready
 
     def version_of(self, index: int) -> str | None:
         """The version in a place."""
@@ -146,8 +146,12 @@ class Places:
             self._pending.append((pod, version))
             return
         mine = next((place for place in empty if place.last_pod == pod), None)
-        powered = [place for place in empty if place.replica.powered]
-        self._occupy(mine or (powered or empty)[0], pod, version)
+        self._occupy(mine or min(empty, key=self._unfit), pod, version)
+
+    def _unfit(self, place: Place) -> tuple[bool, bool]:
+        """A new pod has an address that no balancer knows, and a host that is there, as long as there is one."""
+        index = place.replica.index
+        return not place.replica.powered, any(front.is_used(index) for front in self.fronts)
 
     def _occupy(self, place: Place, pod: str, version: str) -> None:
         replica, behaviour = place.replica, self.behaviours.get(version, AS_EVER)
@@ -162,15 +166,6 @@ class Places:
         replica.begins_with = None if behaviour.start_ups is None else behaviour.start_ups(replica.name)
         self.live.turn(place.variable, True)
         self._look(place)
-        self._tell()
-
-    def _tell(self) -> None:
-        for listener in self.changed:
-            listener()
-
-    def ready(self) -> int:
-        """How many pods are ready and stay."""
-        return sum(place.ready and not place.leaving for place in self.places)
 
     def leave(self, pod: str) -> None:
         """Ask a pod to leave, or take one away that has no place yet."""
@@ -189,7 +184,6 @@ class Places:
         if self.graceful:
             self.path.stopping.remove(name)
         self._look(place)
-        self._tell()
 
     def warn(self, pod: str, on: bool) -> None:
         """Let its checks fail, or no longer."""
@@ -208,7 +202,12 @@ class Places:
         if self.gate == "balancer":
             for place in self.places:
                 self._look(place)
-        self._tell()
+        if self.seen is not None:
+            self.seen()
+
+    def _stirred(self, place: Place) -> None:
+        """A process has begun to listen, has stopped to, or its readiness has changed."""
+        self._look(place)
         if self.seen is not None:
             self.seen()
 
@@ -232,7 +231,6 @@ class Places:
         place.ready = ready
         if not place.leaving:
             self._known(place, ready)
-        self._tell()
         self._say(place.pod, Ready() if ready else Unready())
 
     def _empty(self, place: Place) -> None:
@@ -251,7 +249,6 @@ class Places:
         if place.warned:  # a warning is of one process, and ends with it
             place.warned = False
             replica.set_unready(-1)
-        self._tell()
         self._say(pod, Left())
         if self._pending and place.pod is None:
             self._occupy(place, *self._pending.popleft())
@@ -293,8 +290,10 @@ def _share(front: Front, places: Places, version: str, now: float, lanes: Any) -
         return 0.0
     usable = front.view.usable
     met = {places.version_of(backend.index) for backend in usable}
-    if lanes is not None and len(met) > 1:
-        return float(lanes.share_of(version, now))
-    whole = sum(backend.weight for backend in usable)
-    mine = sum(backend.weight for backend in usable if places.version_of(backend.index) == version)
-    return mine / whole if whole else 0.0
+    mine = [backend for backend in usable if places.version_of(backend.index) == version]
+    # Who is sent to a server that does not listen, yet or any more, meets no version.
+    listening = sum(backend.weight for backend in mine if front.replicas[backend.index].contact == OPEN)
+    sharing = lanes is not None and len(met) > 1
+    whole = sum(backend.weight for backend in (mine if sharing else usable))
+    share = listening / whole if whole else 0.0
+    return share * float(lanes.share_of(version, now)) if sharing else share

@@ -13,6 +13,7 @@ from hasim.engines.des.upgrades.lanes import ClientLanes, ShareLanes
 from hasim.engines.des.upgrades.places import Places, exposure
 from hasim.engines.des.world.alarm import Alarm
 from hasim.model.upgrades import BlueGreen, Upgrade
+from hasim.protocols.rollout.rollout import TICK_S
 from hasim.streams import uniforms
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ class Traffic:
 
     def __init__(self, live: LiveCluster, upgrade: Upgrade, places: Places) -> None:
         self._live, self._env, self._upgrade, self._places = live, live.env, upgrade, places
-        self._lanes = places.lanes
-        self._late_ones = 0  # balancers that have not heard of the last switch yet
-        self._over = False
         self._chance = uniforms(live.streams[f"upgrade:{upgrade.called}/lanes"])
         late = upgrade.propagation if isinstance(upgrade, BlueGreen) else None
         self._late = None if late is None else draws(late, live.streams, f"upgrade:{upgrade.called}/propagation")
@@ -35,55 +33,44 @@ class Traffic:
         self._live_version: str | None = None
 
     def shift(self, shares: tuple[tuple[str, float], ...] | None) -> None:
-        """Send these shares of requests to these versions."""
-        self._over = False
+        """Send these shares of requests to these versions; what a balancer hears late does not undo what came later."""
+        self._places.orders += 1
         only = shares[0][0] if shares is not None and len(shares) == 1 else None
         before, self._live_version = self._live_version, only
         switches = only is not None and before is not None and only != before
+        order = self._places.orders
         for number, front in enumerate(self._places.fronts):
             lanes: Any = None if shares is None else ShareLanes(shares, self._places.version_of, self._chance)
             if switches and self._late is not None:
                 at = self._env.now + next(self._late)
-                self._later(at, number, front, before, only, lanes)
+                self._later(at, order, number, front, before, only, lanes)
             else:
-                self._route(number, front, before if switches else None, only, lanes)
+                self._route(order, number, front, before if switches else None, only, lanes)
 
-    def _later(self, at: float, number: int, front: Front, before: Any, only: Any, lanes: Any) -> None:
-        self._late_ones += 1
+    def _later(self, at: float, order: int, number: int, front: Front, before: Any, only: Any, lanes: Any) -> None:
+        Alarm(self._env, at, lambda: self._route(order, number, front, before, only, lanes))  # type: ignore[arg-type]
 
-        def heard() -> None:
-            self._late_ones -= 1
-            self._route(number, front, before, only, lanes)
-            self._clear()
-
-        Alarm(self._env, at, heard)  # type: ignore[arg-type]
-
-    def over(self) -> None:
-        """The upgrade is over: once every balancer has heard of its end, nothing is said of versions any more."""
-        self._over = True
-        self._clear()
-
-    def _clear(self) -> None:
-        if self._over and not self._late_ones:
-            for number, front in enumerate(self._places.fronts):
-                if self._lanes[number] is not None:
-                    self._lanes[number] = None
-                    front.view.route(None)
-
-    def _route(self, number: int, front: Front, before: str | None, only: str | None, lanes: Any) -> None:
-        env, law = self._env, self._by_client
+    def _route(self, order: int, number: int, front: Front, before: str | None, only: str | None, lanes: Any) -> None:
+        env, law, places = self._env, self._by_client, self._places
+        if order < places.reached[number]:
+            return
+        places.reached[number] = order
         if before is not None and only is not None:
             if isinstance(self._upgrade, BlueGreen) and not self._upgrade.checked:
                 self._believe(front, only)
             if law is not None:
                 name = f"upgrade:{self._upgrade.called}/{front.name}/clients"
                 delays = draws(law, self._live.streams, name)
+                earlier = places.lanes[number]
                 lanes = ClientLanes(
-                    before, only, env.now, law, self._places.version_of, delays.__next__, lambda: env.now
-                )
-        self._lanes[number] = lanes
+                    before, only, env.now, law, places.version_of, delays.__next__, lambda: env.now,
+                    earlier if isinstance(earlier, ClientLanes) else None,
+                )  # fmt: skip
+                for moment in lanes.moments():
+                    Alarm(env, moment + TICK_S, places.views_changed)  # type: ignore[arg-type]
+        places.lanes[number] = lanes
         front.view.route(lanes)
-        self._places.views_changed()
+        places.views_changed()
 
     def _believe(self, front: Front, version: str) -> None:
         """A balancer learns of servers at the switch, and takes them for up until its checks fail."""

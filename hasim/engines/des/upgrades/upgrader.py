@@ -7,34 +7,28 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hasim.engines.des.draws import draws
-from hasim.engines.des.upgrades.places import Behaviour, Places, plain
+from hasim.engines.des.upgrades.places import Behaviour, Places
 from hasim.engines.des.upgrades.record import Record
-from hasim.engines.des.upgrades.stored import Stored
 from hasim.engines.des.upgrades.traffic import Traffic
 from hasim.engines.des.upgrades.watch import Watch
 from hasim.engines.des.world.alarm import Alarm
 from hasim.machine import Announce, CancelTimer, Effect, Event, Fired, Proposed, Received, Send, SetTimer, Started
-from hasim.model.upgrades import BlueGreen, Canary, Deploy, InPlace, Migrate, Remove, Upgrade, Window
-from hasim.protocols.rollout import TRAFFIC, Begin, Leave, Ready, RollBack, Rollout, Shift, Warn
-from hasim.protocols.rollout.migrating import STORE
+from hasim.model.upgrades import BlueGreen, Canary, InPlace, Upgrade
+from hasim.protocols.rollout import TRAFFIC, Begin, Leave, RollBack, Rollout, Shift, Unready, Warn
 
 if TYPE_CHECKING:
     from hasim.engines.des.live import LiveCluster
 
+BEGINS = ("rollout begun", "rollback begun")
 ENDS = ("rolled out", "rolled back")
-NOTHING = "nothing"
-"""What the version is called that was there before a part was deployed."""
 
 
 class Upgrader:
     """Runs one upgrade when its time has come and the one before is over."""
 
-    def __init__(self, live: LiveCluster, upgrade: Upgrade, places: Places, stored: Stored | None = None) -> None:
+    def __init__(self, live: LiveCluster, upgrade: Upgrade, places: Places) -> None:
         self.live, self.env, self.upgrade, self.places = live, live.env, upgrade, places
         self.name = upgrade.called
-        self.followers: list[Upgrader] = []  # those that begin when this one is rolled out
-        self._stored = stored
-        self._converted = upgrade.migrates is None  # whether the data are as they should be
         self._traffic = Traffic(live, upgrade, places)
         self._events: deque[Event] = deque()
         self._working = False
@@ -43,23 +37,29 @@ class Upgrader:
         self._machine: Rollout | None = None
         self._slot: dict[str, str] = {}  # pods of the machine that have other names in the places
         self._watch = Watch(live, upgrade, self.noticed)
+        self._bakes = 0  # bake times that have begun
+        self._deciding = False
 
     def start(self) -> None:
         """Begin at its time."""
         Alarm(self.env, self.env.now + self.upgrade.at, self._due)  # type: ignore[arg-type]
 
     def _due(self) -> None:
-        if self.places.busy:
-            self.places.queue.append(self._begin)
-        else:
+        if self.places.owner is None:
             self._begin()
+        else:
+            self.places.queue.append(self)
 
     def _begin(self) -> None:
         upgrade, places, now = self.upgrade, self.places, self.env.now
-        places.busy = True
-        old, new = self._versions()
+        places.owner = self
+        old, new = places.version, upgrade.release.version
+        while new == old or new in places.behaviours:  # also one that was rolled back may be tried again
+            new = f"{new}'"
         pods = places.pods()
-        self._machine = self._told(new).rollout(old, pods)
+        self._machine = upgrade.model_copy(
+            update={"release": upgrade.release.model_copy(update={"version": new})}
+        ).rollout(old, pods)
         self._slot = dict(zip(self._machine.initial, pods, strict=True))
         self._back = {pod: name for name, pod in self._slot.items()}
         self.record = Record(self.name, upgrade.STRATEGY, places.part, old, new, len(pods), now)
@@ -67,29 +67,23 @@ class Upgrader:
         places.behaviours[new] = self._behaviour(new)
         places.hear, places.seen, places.graceful = self._heard, self._views_changed, upgrade.graceful
         places.gate = upgrade.gate if isinstance(upgrade, InPlace) else "ready"
+        places.notes.append(self._write)
+        # What the upgrade before has said of requests is no longer meant; the first canary waits for its share.
+        weighted = isinstance(upgrade, Canary) and upgrade.traffic == "weights"
+        self._traffic.shift(((old, 1.0),) if weighted else None)
         self._note()
         for order in upgrade.orders:
-            ordered = partial(self.take, Proposed(order.command))
+            ordered = partial(self._ordered, order.command)
             Alarm(self.env, now + order.after, ordered)  # type: ignore[arg-type]
+        for name in self._machine.initial:
+            if not places.is_ready(self._slot[name]):
+                self.take(Received(name, Unready()))
         self.take(Started())
 
-    def _versions(self) -> tuple[str, str]:
-        """The versions before and after; one that is rolled out again gets a mark."""
-        here, new = self.places.version, self.upgrade.release.version
-        if isinstance(self.upgrade, Deploy):
-            return NOTHING, here
-        if isinstance(self.upgrade, Remove | Migrate):
-            return here, here
-        return here, f"{here}'" if plain(new) == plain(here) else new
-
-    def _told(self, version: str) -> Upgrade:
-        """The upgrade with what is known only now: the version, and how long its data take."""
-        upgrade = self.upgrade
-        release = upgrade.release.model_copy(update={"version": version})
-        update: dict[str, Any] = {"release": release}
-        if isinstance(upgrade, Window) and self._stored is not None and upgrade.per_second is not None:
-            update["work"] = max(upgrade.work, self._stored.contract.items / upgrade.per_second)
-        return upgrade.model_copy(update=update)
+    def _ordered(self, command: Any) -> None:
+        """People want something; once the next upgrade of the pool has begun it is too late for that."""
+        if self.places.owner in (self, None):
+            self.take(Proposed(command))
 
     def _behaviour(self, version: str) -> Behaviour:
         release, watch = self.upgrade.release, self._watch
@@ -167,67 +161,37 @@ class Upgrader:
         self.record.facts.append((self.env.now, kind))
         self.live.note(kind, self.places.part, {"upgrade": self.name, **({} if isinstance(detail, str) else detail)})
         upgrade = self.upgrade
+        if kind in BEGINS:
+            self.places.owner, self.record.ended = self, None
         if kind == "tests begun" and isinstance(upgrade, BlueGreen) and self._watch.caught(upgrade.catches):
             # In the same instant as the end of the tests, and before it.
             Alarm(self.env, self.env.now + upgrade.tests, lambda: self.noticed("by tests"))  # type: ignore[arg-type]
         elif kind == "bake begun" and isinstance(upgrade, Canary) and upgrade.analysis is not None:
-            assert isinstance(detail, dict)
-            bake = next(step.bake for step in upgrade.steps if step.share == detail["share"])
+            bake = upgrade.steps[self._bakes].bake
+            self._bakes += 1
             self._traffic.count_from_now()
             Alarm(self.env, self.env.now + bake, self._analyse)  # type: ignore[arg-type]
-        elif upgrade.migrates is not None and kind == ("work begun" if upgrade.migrates.stopped else "rollout begun"):
-            self._migrate()
-        elif kind == "rollback begun" and self._stored is not None:
-            self._stored.returns_to(self.record.old)
         elif kind == "progress deadline exceeded" and upgrade.detection is not None and upgrade.detection.on_stall:
             self._watch.stalled()
         elif kind in ENDS:
             self._ended(kind)
 
-    def _migrate(self) -> None:
-        """Change the stored data as this upgrade says."""
-        upgrade = self.upgrade
-        if self._stored is not None and upgrade.migrates is not None:
-            self._stored.begin(upgrade.migrates, upgrade.per_second, self._data_converted)
-
-    def _data_converted(self) -> None:
-        self._converted = True
-        if isinstance(self.upgrade, Migrate):
-            self._drop()
-            self.take(Received(STORE, Ready()))
-        elif self.record is not None and self.record.ended is not None:
-            self._finish()
-
-    def _drop(self) -> None:
-        """The form that goes is removed once nobody needs it."""
-        if self._stored is not None and self.upgrade.migrates is not None:
-            self._stored.drop(self.upgrade.migrates)
-
     def _ended(self, kind: str) -> None:
         assert self.record is not None and self._machine is not None
         self.record.ended = self.env.now
-        self._traffic.over()
-        if kind == "rolled out" and self._converted:
-            self._finish()
-        if self.record.old != NOTHING or kind == "rolled out":
-            self.places.version = self.record.new if kind == "rolled out" else self.record.old
-        if kind == "rolled out" and self._watch.pending:
+        self.places.version = self.record.new if kind == "rolled out" else self.record.old
+        if kind == "rolled out" and (self._watch.pending or self._deciding):
             return  # it may still come out that it is bad
         self._free()
 
-    def _finish(self) -> None:
-        """It is rolled out, data and all: those that come after it begin."""
-        if not isinstance(self.upgrade, Migrate):
-            self._drop()
-        for follower in self.followers:
-            follower.start()
-
     def _free(self) -> None:
         """Let the next upgrade of this pool begin."""
-        self.places.busy = False
-        if self.places.queue:
-            begin = self.places.queue.popleft()
-            Alarm(self.env, self.env.now, begin)  # type: ignore[arg-type]
+        places = self.places
+        if places.owner is not self:
+            return
+        places.owner = places.queue.popleft() if places.queue else None
+        if places.owner is not None:
+            Alarm(self.env, self.env.now, places.owner._begin)
 
     def noticed(self, how: str) -> None:
         """Somebody has noticed that the version is bad."""
@@ -238,13 +202,17 @@ class Upgrader:
             self.live.note("bad release noticed", self.places.part, {"upgrade": self.name, "how": how})
         detection = self.upgrade.detection
         if detection is None or detection.rollback == "automatic" or how in ("by tests", "by analysis"):
-            self.take(Proposed(RollBack()))
+            self._ordered(RollBack())
         elif detection.rollback == "never":
             if self.record.ended is not None:
                 self._free()
         else:
-            decides = self.env.now + self._watch.decision()
-            Alarm(self.env, decides, lambda: self.take(Proposed(RollBack())))  # type: ignore[arg-type]
+            self._deciding = True
+            Alarm(self.env, self.env.now + self._watch.decision(), self._decided)  # type: ignore[arg-type]
+
+    def _decided(self) -> None:
+        self._deciding = False
+        self._ordered(RollBack())
 
     def _analyse(self) -> None:
         assert isinstance(self.upgrade, Canary) and self.upgrade.analysis is not None and self._machine is not None
@@ -255,10 +223,13 @@ class Upgrader:
             self.noticed("by analysis")
 
     def _note(self) -> None:
+        for write in self.places.notes:
+            write()
+
+    def _write(self) -> None:
         """Write down how things stand, and let whoever watches know how many requests meet the new version."""
         record, places, now = self.record, self.places, self.env.now
         assert record is not None
-        changes = record.new != record.old
-        share = self._traffic.exposure(record.new) if changes else 0.0
-        record.step(now, places.count(record.old), places.count(record.new) if changes else (0, 0, 0), share)
+        share = self._traffic.exposure(record.new)
+        record.step(now, places.count(record.old), places.count(record.new), share)
         self._watch.exposed(share)
