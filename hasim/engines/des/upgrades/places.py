@@ -34,6 +34,11 @@ class Behaviour:
 AS_EVER = Behaviour()
 
 
+def plain(version: str) -> str:
+    """The name of a version as contracts know it, whether it is rolled out for the first time or again."""
+    return version.rstrip("'")
+
+
 class Place:
     """One place: a replica, the pod in it (None: empty), its version, and what was last said of it."""
 
@@ -79,6 +84,9 @@ class Places:
         self.seen: Callable[[], None] | None = None  # told when balancers have come to another view
         self.gate = "ready"
         self.graceful = True
+        pool = live.system.cluster.parts[part]
+        self.required = pool.enough
+        self.changed: list[Callable[[], None]] = []  # told when pods come, go, get ready or unready
         self.owner: Any = None  # the upgrade that goes on
         self.queue: deque[Any] = deque()  # upgrades that wait for it
         self.notes: list[Callable[[], None]] = []  # called to write down how things stand, one an upgrade
@@ -166,6 +174,15 @@ class Places:
         replica.begins_with = None if behaviour.start_ups is None else behaviour.start_ups(replica.name)
         self.live.turn(place.variable, True)
         self._look(place)
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in self.changed:
+            listener()
+
+    def ready(self) -> int:
+        """How many pods are ready and stay."""
+        return sum(place.ready and not place.leaving for place in self.places)
 
     def leave(self, pod: str) -> None:
         """Ask a pod to leave, or take one away that has no place yet."""
@@ -184,6 +201,7 @@ class Places:
         if self.graceful:
             self.path.stopping.remove(name)
         self._look(place)
+        self._tell()
 
     def warn(self, pod: str, on: bool) -> None:
         """Let its checks fail, or no longer."""
@@ -202,6 +220,7 @@ class Places:
         if self.gate == "balancer":
             for place in self.places:
                 self._look(place)
+        self._tell()
         if self.seen is not None:
             self.seen()
 
@@ -231,6 +250,7 @@ class Places:
         place.ready = ready
         if not place.leaving:
             self._known(place, ready)
+        self._tell()
         self._say(place.pod, Ready() if ready else Unready())
 
     def _empty(self, place: Place) -> None:
@@ -249,6 +269,7 @@ class Places:
         if place.warned:  # a warning is of one process, and ends with it
             place.warned = False
             replica.set_unready(-1)
+        self._tell()
         self._say(pod, Left())
         if self._pending and place.pod is None:
             self._occupy(place, *self._pending.popleft())

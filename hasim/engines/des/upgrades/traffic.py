@@ -25,6 +25,9 @@ class Traffic:
 
     def __init__(self, live: LiveCluster, upgrade: Upgrade, places: Places) -> None:
         self._live, self._env, self._upgrade, self._places = live, live.env, upgrade, places
+        self._lanes = places.lanes
+        self._late_ones = 0  # balancers that have not heard of the last switch yet
+        self._over = False
         self._chance = uniforms(live.streams[f"upgrade:{upgrade.called}/lanes"])
         late = upgrade.propagation if isinstance(upgrade, BlueGreen) else None
         self._late = None if late is None else draws(late, live.streams, f"upgrade:{upgrade.called}/propagation")
@@ -35,6 +38,7 @@ class Traffic:
     def shift(self, shares: tuple[tuple[str, float], ...] | None) -> None:
         """Send these shares of requests to these versions; what a balancer hears late does not undo what came later."""
         self._places.orders += 1
+        self._over = False
         only = shares[0][0] if shares is not None and len(shares) == 1 else None
         before, self._live_version = self._live_version, only
         switches = only is not None and before is not None and only != before
@@ -48,7 +52,26 @@ class Traffic:
                 self._route(order, number, front, before if switches else None, only, lanes)
 
     def _later(self, at: float, order: int, number: int, front: Front, before: Any, only: Any, lanes: Any) -> None:
-        Alarm(self._env, at, lambda: self._route(order, number, front, before, only, lanes))  # type: ignore[arg-type]
+        self._late_ones += 1
+
+        def heard() -> None:
+            self._late_ones -= 1
+            self._route(order, number, front, before, only, lanes)
+            self._clear()
+
+        Alarm(self._env, at, heard)  # type: ignore[arg-type]
+
+    def over(self) -> None:
+        """The upgrade is over: once every balancer has heard of its end, nothing is said of versions any more."""
+        self._over = True
+        self._clear()
+
+    def _clear(self) -> None:
+        if self._over and not self._late_ones:
+            for number, front in enumerate(self._places.fronts):
+                if self._lanes[number] is not None:
+                    self._lanes[number] = None
+                    front.view.route(None)
 
     def _route(self, order: int, number: int, front: Front, before: str | None, only: str | None, lanes: Any) -> None:
         env, law, places = self._env, self._by_client, self._places

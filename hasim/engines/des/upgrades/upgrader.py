@@ -7,28 +7,35 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hasim.engines.des.draws import draws
-from hasim.engines.des.upgrades.places import Behaviour, Places
+from hasim.engines.des.upgrades.places import Behaviour, Places, plain
 from hasim.engines.des.upgrades.record import Record
+from hasim.engines.des.upgrades.stored import Stored
 from hasim.engines.des.upgrades.traffic import Traffic
 from hasim.engines.des.upgrades.watch import Watch
 from hasim.engines.des.world.alarm import Alarm
 from hasim.machine import Announce, CancelTimer, Effect, Event, Fired, Proposed, Received, Send, SetTimer, Started
-from hasim.model.upgrades import BlueGreen, Canary, InPlace, Upgrade
-from hasim.protocols.rollout import TRAFFIC, Begin, Leave, RollBack, Rollout, Shift, Unready, Warn
+from hasim.model.upgrades import BlueGreen, Canary, Deploy, InPlace, Migrate, Remove, Upgrade, Window
+from hasim.protocols.rollout import TRAFFIC, Begin, Leave, Ready, RollBack, Rollout, Shift, Unready, Warn
+from hasim.protocols.rollout.migrating import STORE
 
 if TYPE_CHECKING:
     from hasim.engines.des.live import LiveCluster
 
 BEGINS = ("rollout begun", "rollback begun")
 ENDS = ("rolled out", "rolled back")
+NOTHING = "nothing"
+"""What the version is called that was there before a part was deployed."""
 
 
 class Upgrader:
     """Runs one upgrade when its time has come and the one before is over."""
 
-    def __init__(self, live: LiveCluster, upgrade: Upgrade, places: Places) -> None:
+    def __init__(self, live: LiveCluster, upgrade: Upgrade, places: Places, stored: Stored | None = None) -> None:
         self.live, self.env, self.upgrade, self.places = live, live.env, upgrade, places
         self.name = upgrade.called
+        self.followers: list[Upgrader] = []  # those that begin when this one is rolled out
+        self._stored = stored
+        self._converted = upgrade.migrates is None  # whether the data are as they should be
         self._traffic = Traffic(live, upgrade, places)
         self._events: deque[Event] = deque()
         self._working = False
@@ -53,13 +60,9 @@ class Upgrader:
     def _begin(self) -> None:
         upgrade, places, now = self.upgrade, self.places, self.env.now
         places.owner = self
-        old, new = places.version, upgrade.release.version
-        while new == old or new in places.behaviours:  # also one that was rolled back may be tried again
-            new = f"{new}'"
+        old, new = self._versions()
         pods = places.pods()
-        self._machine = upgrade.model_copy(
-            update={"release": upgrade.release.model_copy(update={"version": new})}
-        ).rollout(old, pods)
+        self._machine = self._told(new).rollout(old, pods)
         self._slot = dict(zip(self._machine.initial, pods, strict=True))
         self._back = {pod: name for name, pod in self._slot.items()}
         self.record = Record(self.name, upgrade.STRATEGY, places.part, old, new, len(pods), now)
@@ -79,6 +82,27 @@ class Upgrader:
             if not places.is_ready(self._slot[name]):
                 self.take(Received(name, Unready()))
         self.take(Started())
+
+    def _versions(self) -> tuple[str, str]:
+        """The versions before and after; one that is rolled out again gets a mark."""
+        here, new = self.places.version, self.upgrade.release.version
+        if isinstance(self.upgrade, Deploy):
+            return NOTHING, here
+        if isinstance(self.upgrade, Remove | Migrate):
+            return here, here
+        new = f"{here}'" if plain(new) == plain(here) else new
+        while new in self.places.behaviours:  # one that was rolled back is tried again
+            new = f"{new}'"
+        return here, new
+
+    def _told(self, version: str) -> Upgrade:
+        """The upgrade with what is known only now: the version, and how long its data take."""
+        upgrade = self.upgrade
+        release = upgrade.release.model_copy(update={"version": version})
+        update: dict[str, Any] = {"release": release}
+        if isinstance(upgrade, Window) and self._stored is not None and upgrade.per_second is not None:
+            update["work"] = max(upgrade.work, self._stored.contract.items / upgrade.per_second)
+        return upgrade.model_copy(update=update)
 
     def _ordered(self, command: Any) -> None:
         """People want something; once the next upgrade of the pool has begun it is too late for that."""
@@ -171,18 +195,52 @@ class Upgrader:
             self._bakes += 1
             self._traffic.count_from_now()
             Alarm(self.env, self.env.now + bake, self._analyse)  # type: ignore[arg-type]
+        elif upgrade.migrates is not None and kind == ("work begun" if upgrade.migrates.stopped else "rollout begun"):
+            self._migrate()
+        elif kind == "rollback begun" and self._stored is not None:
+            self._stored.returns_to(self.record.old)
         elif kind == "progress deadline exceeded" and upgrade.detection is not None and upgrade.detection.on_stall:
             self._watch.stalled()
         elif kind in ENDS:
             self._ended(kind)
 
+    def _migrate(self) -> None:
+        """Change the stored data as this upgrade says."""
+        upgrade = self.upgrade
+        if self._stored is not None and upgrade.migrates is not None:
+            self._stored.begin(upgrade.migrates, upgrade.per_second, self._data_converted)
+
+    def _data_converted(self) -> None:
+        self._converted = True
+        if isinstance(self.upgrade, Migrate):
+            self._drop()
+            self.take(Received(STORE, Ready()))
+        elif self.record is not None and self.record.ended is not None:
+            self._finish()
+
+    def _drop(self) -> None:
+        """The form that goes is removed once nobody needs it."""
+        if self._stored is not None and self.upgrade.migrates is not None:
+            self._stored.drop(self.upgrade.migrates)
+
     def _ended(self, kind: str) -> None:
         assert self.record is not None and self._machine is not None
         self.record.ended = self.env.now
-        self.places.version = self.record.new if kind == "rolled out" else self.record.old
+        self._traffic.over()
+        if kind == "rolled out" and self._converted:
+            self._finish()
+        if self.record.old != NOTHING or kind == "rolled out":
+            self.places.version = self.record.new if kind == "rolled out" else self.record.old
         if kind == "rolled out" and (self._watch.pending or self._deciding):
             return  # it may still come out that it is bad
         self._free()
+
+    def _finish(self) -> None:
+        """It is rolled out, data and all: those that come after it begin."""
+        if not isinstance(self.upgrade, Migrate):
+            self._drop()
+        for follower in self.followers:
+            follower.start()
 
     def _free(self) -> None:
         """Let the next upgrade of this pool begin."""
@@ -230,6 +288,7 @@ class Upgrader:
         """Write down how things stand, and let whoever watches know how many requests meet the new version."""
         record, places, now = self.record, self.places, self.env.now
         assert record is not None
-        share = self._traffic.exposure(record.new)
-        record.step(now, places.count(record.old), places.count(record.new), share)
+        changes = record.new != record.old
+        share = self._traffic.exposure(record.new) if changes else 0.0
+        record.step(now, places.count(record.old), places.count(record.new) if changes else (0, 0, 0), share)
         self._watch.exposed(share)
