@@ -37,6 +37,9 @@ class Check(Declared):
     Defaults are HAProxy's (doc/configuration.txt, "inter", "fall", "rise", "fastinter", "downinter", "init-state",
     "spread-checks", "timeout check"). A check begins one wait after the previous one ended, so that a server which
     hangs costs a timeout and a wait each time. Waits and the timeout are at least a millisecond, HAProxy's unit.
+
+    HAProxy begins with its servers spread over an interval (src/check.c, start_check_task), but checks that fall due
+    while it stands still are all made when it goes on, and stay `in_step` since each wait begins as a check ends.
     """
 
     interval: Seconds = Field(default=2.0, description="Wait between checks of a server that is up; HAProxy: 2s.")
@@ -53,6 +56,11 @@ class Check(Declared):
     )
     spread: Share = Field(
         default=0.0, le=0.5, description="Every wait is longer or shorter by up to this share; HAProxy: 0, at most 50%."
+    )
+    in_step: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether a balancer checks all its servers at the same moments, and not each at its own.",
     )
     initial: Initial = Field(
         default="up",

@@ -35,7 +35,7 @@ class Checker:
         self._check = check
         self._machine = HealthCheck(check, replica.name)
         self._chance = uniforms(streams[f"{front.name}/checks/{replica.name}"])
-        self._ticking = Ticking(env, self._machine, self._chance, self._ping, self._say)
+        self._ticking = Ticking(env, self._machine, self._luck, self._ping, self._say)
 
     def start(self) -> None:
         """Begin at a random moment of the first interval, with a server that has been up, or down, for long.
@@ -49,6 +49,13 @@ class Checker:
             self._front.mark(replica.index, False, "at the start")
         self._ticking.hear(Started())
 
+    def _luck(self) -> float:
+        """A random share of a wait; before a first check in step with others, of what is left until they are made."""
+        moment = self._front.check_moment
+        if moment is None or self._machine.sent:
+            return self._chance()
+        return (moment - self._env._now / self._check.interval) % 1.0
+
     def is_of(self, front: Front, replica: Replica) -> bool:
         """Whether it checks this server for this balancer."""
         return self._front is front and self._replica is replica
@@ -57,7 +64,7 @@ class Checker:
         """Begin afresh, as for a server that is let in after maintenance: as `initial` says, whatever is known."""
         self._ticking.end()
         self._machine = HealthCheck(self._check, self._replica.name)
-        self._ticking = Ticking(self._env, self._machine, self._chance, self._ping, self._say)
+        self._ticking = Ticking(self._env, self._machine, self._luck, self._ping, self._say)
         self._front.mark(self._replica.index, self._machine.up, "let in")
         self._ticking.hear(Started())
 

@@ -66,6 +66,9 @@ class Front:
         waits = part.connect_timeout if part.queue_timeout is None else part.queue_timeout
         self._queueing: Deadlines[Exchange] = Deadlines(env, waits, self._queued_too_long)
         self._turn_around = Deadlines(env, min(part.connect_timeout, TURN_AROUND), self._connect)
+        together = part.check is not None and part.check.in_step
+        # When in an interval servers are checked, as a share of it, if all of them are checked at once.
+        self.check_moment = float(streams[f"{name}/checks"].random()) if together else None
         self.retried = 0  # attempts after the first on the same server, as HAProxy counts them (wretr)
         self.redispatched = 0  # and elsewhere (wredis)
         self.tally: list[list[int]] | None = None  # answers of each server, good and bad, where somebody counts them
