@@ -26,8 +26,8 @@ CHANCE = 0.0455
 """Chance that a normal value is more than two standard errors away."""
 UNCOMMON = 0.001
 
-EXPLAINED = ("kill_lc_noredis", "bg_drain_green_late_noretry")
-"""Configurations that differ for reasons which the page gives: stalls of the machine, checks that were in step."""
+EXPLAINED = ("kill_lc_noredis",)
+"""Configurations that differ for reasons which the page gives: stalls of the machine."""
 
 
 def rows_of(name: str, trials: int | None = None) -> list[Row]:

@@ -24,6 +24,7 @@ from hasim.faults.fault import Script, World
 from hasim.model.cluster import Cluster
 from hasim.model.demand import Clients, Load
 from hasim.model.laws import Exponential, Fixed, Law, Total
+from hasim.model.upgrades import Upgrade
 from hasim.results.outcomes import CODES, OUTCOMES
 from hasim.results.request_log import RequestLog
 from hasim.results.run import Run
@@ -65,7 +66,7 @@ class Bench:
 
     `mean_ms` is the mean of the exponential service time, `rate` is in requests per second. The overhead of a
     request holds its slot, or is added to latencies alone if not `holds_slot`: so it must be where a fault makes the
-    service, and nothing else, many times as long.
+    service, and nothing else, many times as long. A process listens `start_up_s` seconds after its start.
     """
 
     servers: int
@@ -74,12 +75,13 @@ class Bench:
     slots: int
     balancer: Mapping[str, Any] = field(default_factory=dict)
     holds_slot: bool = True
+    start_up_s: float = 0.0
 
-    def play(self, script: Playing, over_s: float, seed: int) -> Played:
-        """Play one trial under a script of what is done to it."""
+    def play(self, script: Playing, over_s: float, seed: int, *upgrades: Upgrade) -> Played:
+        """Play one trial under a script of what is done to it, and upgrades."""
         stage = Stage(script, tuple(f"{POOL}-{number + 1}" for number in range(self.servers)))
         load = Load(rate=self.rate, clients=Clients(timeout="5s"))
-        run = simulate(self.cluster.during(load, stage), over=f"{over_s}s", seed=seed)
+        run = simulate(self.cluster.during(load, stage, *upgrades), over=f"{over_s}s", seed=seed)
         assert run.requests is not None
         on_the_way_ms = transit_ms() + (0.0 if self.holds_slot else slot_overhead_ms())
         return Played(run, run.requests, stage.front.retried, stage.front.redispatched, on_the_way_ms)
@@ -90,8 +92,11 @@ class Bench:
         takes: Law = Exponential(mean=f"{self.mean_ms}ms")
         if self.holds_slot:
             takes = Total(laws=(takes, Fixed(value=f"{slot_overhead_ms():.3f}ms")))
+        serving: dict[str, Any] = {"takes": takes, "slots": self.slots}
+        if self.start_up_s:
+            serving["start_up"] = Fixed(value=f"{self.start_up_s}s")
         parts = {
-            POOL: {"kind": "pool", "replicas": self.servers, "serving": {"takes": takes, "slots": self.slots}},
+            POOL: {"kind": "pool", "replicas": self.servers, "serving": serving},
             BALANCER: {"kind": "balancer", "to": POOL, **self.balancer},
         }
         return Cluster(name="measured", parts=parts, services={"web": {"up": [BALANCER]}})
@@ -129,6 +134,11 @@ class Stage:
 
 
 Playing = Callable[[Stage], Script]
+
+
+def watching(stage: Stage) -> Script:
+    """Do nothing but look on, at what is declared."""
+    yield 0.0
 
 
 @dataclass(frozen=True)
