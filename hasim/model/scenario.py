@@ -118,7 +118,6 @@ def _numbered(upgrades: Sequence[Upgrade], cluster: Cluster) -> tuple[Upgrade, .
 
 def _sized(upgrade: Upgrade, cluster: Cluster) -> Upgrade:
     """A pool that is deployed has as many pods as it declares, if nothing else is said."""
-    pool = cluster.parts[upgrade.target]
     if isinstance(upgrade, Deploy) and upgrade.replicas is None:
-        return upgrade.model_copy(update={"replicas": pool.count})
+        return upgrade.model_copy(update={"replicas": cluster.parts[upgrade.target].count})
     return upgrade

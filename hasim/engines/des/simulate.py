@@ -40,6 +40,7 @@ from hasim.model.outlook import refuse_endless, refuse_slow_elections, refuse_wh
 from hasim.model.parts import Elected, Pool, Queue, Quorum, Standby
 from hasim.model.scenario import Scenario
 from hasim.model.system import System, Window, compile_system
+from hasim.model.upgrades import NodeByNode
 from hasim.model.upgrades.room import with_room
 from hasim.results.request_log import RequestLog
 from hasim.results.run import Run, history_warnings
@@ -92,7 +93,8 @@ def simulate(
     loads, tasks = _loads(scenario, length, protocols) if requests else ((), ())
     killed = _killed(cluster) if protocols and requests else ()
     cluster, first = with_room(cluster, scenario.upgrades)
-    system, variables = _with_holds(cluster, bool(faults), killed, tuple(first))
+    held = any(isinstance(upgrade, NodeByNode) for upgrade in scenario.upgrades)
+    system, variables = _with_holds(cluster, bool(faults) or held, killed, tuple(first))
     holds, kills, absent = variables
     warm_up = _warm_up(system) if start == "steady" else 0.0
     refuse_endless(system, length + warm_up, EVENTS_MAX, "simulate")
@@ -105,7 +107,7 @@ def simulate(
             progress(max(0.0, env.now), length)
 
     live = LiveCluster(env, system, Streams(seed), holds, pulse, protocols, kills)
-    arranged = "faults are scripted" if faults else "servers are upgraded" if first else None
+    arranged = "faults are scripted" if faults else "servers are upgraded" if first or held else None
     played = {load.name: feeds_back(load, loads, system, arranged) for load in loads}
     by_events = [load for load in loads if played[load.name] is not None]
     refuse_too_many(by_events, length, EVENTFUL_MAX, cluster.parts)
@@ -211,7 +213,7 @@ def _run(
     warnings += [warning for warning in (port.warning() for port in ports) if warning]
     if trace.dropped:
         warnings.append(f"the trace has the first {len(trace)} facts; {trace.dropped} more are only counted")
-    if ports or upgrades.absent:
+    if ports or upgrades.any:
         what = "faults" if ports else "upgrades"
         warnings.append(f"the {what} were arranged: figures describe this history, their intervals are no forecast")
     warnings += history_warnings({name: intervals[name] for name in services})

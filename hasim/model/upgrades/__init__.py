@@ -9,6 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from hasim.kinds import InShort, tag_of
 from hasim.model.upgrades.deploying import Deploy, Migrate, Remove
+from hasim.model.upgrades.node_by_node import NodeByNode
 from hasim.model.upgrades.plan import migration, one_after_another
 from hasim.model.upgrades.release import Analysis, Detection, Release
 from hasim.model.upgrades.strategies import (
@@ -38,6 +39,7 @@ AnyUpgrade = Annotated[
     | Annotated[Deploy, Tag("kind=deploy")]
     | Annotated[Remove, Tag("kind=remove")]
     | Annotated[Migrate, Tag("kind=migrate")]
+    | Annotated[NodeByNode, Tag("kind=node_by_node")]
     | Annotated[SkipJsonSchema[InstanceOf[SerializeAsAny[Upgrade]]], Tag("kind=instance")],
     Discriminator(tag_of(Upgrade)),
     InShort(lambda given: given),
@@ -54,6 +56,7 @@ __all__ = [
     "Detection",
     "InPlace",
     "Migrate",
+    "NodeByNode",
     "Order",
     "Ordered",
     "Recreate",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hasim.errors import nearest
 from hasim.model.parts import Balancer, Pool
 from hasim.model.upgrades.deploying import Deploy, Migrate, Remove
+from hasim.model.upgrades.node_by_node import NodeByNode
 from hasim.model.upgrades.upgrade import Upgrade
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class RoomyPool(Pool):
 def upgrade_problems(upgrade: Upgrade, cluster: Cluster) -> Iterator[str]:
     """What is wrong with an upgrade of this cluster, in words."""
     parts = cluster.parts
+    if isinstance(upgrade, NodeByNode):
+        yield from _unknown_hosts(upgrade, cluster)
+        return
     pools = [name for name, part in parts.items() if isinstance(part, Pool) and part.serving is not None]
     if upgrade.target not in pools:
         known = ", ".join(pools) or "none; give a pool `serving`"
@@ -55,6 +59,17 @@ def upgrade_problems(upgrade: Upgrade, cluster: Cluster) -> Iterator[str]:
     if not isinstance(upgrade, Remove | Migrate):
         yield from _unknown_version(upgrade, pool, cluster)
     yield from _wrong_data(upgrade, pool)
+
+
+def _unknown_hosts(upgrade: NodeByNode, cluster: Cluster) -> Iterator[str]:
+    places = cluster.topology.paths()
+    for name in upgrade.hosts:
+        if name not in places:
+            known = ", ".join(places) or "none"
+            yield f"got {name!r}; node by node is of hosts and domains, and these are {known}{nearest(name, places)}"
+    for name in upgrade.components:
+        if name not in cluster.parts:
+            yield f"got the component {name!r}, which is not a part{nearest(name, cluster.parts)}"
 
 
 def _unknown_version(upgrade: Upgrade, pool: Pool, cluster: Cluster) -> Iterator[str]:
@@ -88,7 +103,9 @@ def tracked(cluster: Cluster, upgrades: Sequence[Upgrade]) -> list[str]:
     ]
     with_data = [name for name, part in cluster.parts.items() if isinstance(part, Pool) and part.data is not None]
     absent = [name for name, part in cluster.parts.items() if isinstance(part, Pool) and not part.deployed]
-    return list(dict.fromkeys([*(upgrade.target for upgrade in upgrades), *of_contracts, *with_data, *absent]))
+    return list(
+        dict.fromkeys([*(upgrade.target for upgrade in upgrades if upgrade.target), *of_contracts, *with_data, *absent])
+    )
 
 
 def with_room(cluster: Cluster, upgrades: Sequence[Upgrade]) -> tuple[Cluster, dict[str, int]]:

@@ -10,6 +10,7 @@ from scipy.special import ndtri
 from hasim.engines.des.draws import draws
 from hasim.engines.des.requests.front import Front
 from hasim.engines.des.upgrades.lanes import ClientLanes, ShareLanes
+from hasim.engines.des.upgrades.machines import Machines
 from hasim.engines.des.upgrades.places import Places, exposure
 from hasim.engines.des.world.alarm import Alarm
 from hasim.model.upgrades import BlueGreen, Upgrade
@@ -134,3 +135,31 @@ class Traffic:
         if variance == 0.0:
             return p1 > p0
         return bool((p1 - p0) / sqrt(variance) > -ndtri(false_alarms))
+
+
+class NoTraffic:
+    """Stands in where hosts are upgraded as a whole: balancers find out by themselves, and are told nothing."""
+
+    def __init__(self, machines: Machines) -> None:
+        self._machines = machines
+
+    def shift(self, shares: tuple[tuple[str, float], ...] | None) -> None:
+        """Nobody is told."""
+
+    def notice(self, on: bool) -> None:
+        """Nobody is told."""
+
+    def over(self) -> None:
+        """Nothing was said."""
+
+    def count_from_now(self) -> None:
+        """Nobody counts."""
+
+    def exposure(self, version: str) -> float:
+        """The share of hosts that are well and have the version."""
+        well = [machine for machine in self._machines.places if machine.ready]
+        return sum(machine.version == version for machine in well) / len(well) if well else 0.0
+
+    def looks_bad(self, old: str, new: str, false_alarms: float) -> bool:
+        """Nobody knows."""
+        return False

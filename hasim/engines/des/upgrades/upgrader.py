@@ -7,10 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hasim.engines.des.draws import draws
+from hasim.engines.des.upgrades.machines import Machines
 from hasim.engines.des.upgrades.places import Behaviour, Places, plain
 from hasim.engines.des.upgrades.record import Record
 from hasim.engines.des.upgrades.stored import Stored
-from hasim.engines.des.upgrades.traffic import Traffic
+from hasim.engines.des.upgrades.traffic import NoTraffic, Traffic
 from hasim.engines.des.upgrades.watch import Watch
 from hasim.engines.des.world.alarm import Alarm
 from hasim.machine import Announce, CancelTimer, Effect, Event, Fired, Proposed, Received, Send, SetTimer, Started
@@ -30,13 +31,17 @@ NOTHING = "nothing"
 class Upgrader:
     """Runs one upgrade when its time has come and the one before is over."""
 
-    def __init__(self, live: LiveCluster, upgrade: Upgrade, places: Places, stored: Stored | None = None) -> None:
+    def __init__(
+        self, live: LiveCluster, upgrade: Upgrade, places: Places | Machines, stored: Stored | None = None
+    ) -> None:
         self.live, self.env, self.upgrade, self.places = live, live.env, upgrade, places
         self.name = upgrade.called
         self.followers: list[Upgrader] = []  # those that begin when this one is rolled out
         self._stored = stored
         self._converted = upgrade.migrates is None  # whether the data are as they should be
-        self._traffic = Traffic(live, upgrade, places)
+        self._traffic: Traffic | NoTraffic = (
+            NoTraffic(places) if isinstance(places, Machines) else Traffic(live, upgrade, places)
+        )
         self._events: deque[Event] = deque()
         self._working = False
         self._timers: dict[str, Alarm] = {}

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hasim.engines.des.upgrades.machines import Machines
 from hasim.engines.des.upgrades.places import Places
 from hasim.engines.des.upgrades.stored import Stored
 from hasim.engines.des.upgrades.talking import Talk
 from hasim.engines.des.upgrades.upgrader import Upgrader
 from hasim.model.parts import Pool
-from hasim.model.upgrades import BlueGreen, Upgrade
+from hasim.model.upgrades import BlueGreen, NodeByNode, Upgrade
 from hasim.results.stored import DataLog
 from hasim.results.upgrades import Spans, UpgradeLog
 
@@ -40,11 +41,18 @@ class Upgrades:
         for contract in cluster.contracts:
             Talk(contract, self._places).look()
         self._upgraders = [
-            Upgrader(live, upgrade, self._places[upgrade.target], self._stored.get(upgrade.target))
+            Upgrader(live, upgrade, Machines(live, upgrade))
+            if isinstance(upgrade, NodeByNode)
+            else Upgrader(live, upgrade, self._places[upgrade.target], self._stored.get(upgrade.target))
             for upgrade in upgrades
         ]
         for upgrader in self._upgraders:
             upgrader.followers = [each for each in self._upgraders if each.upgrade.after == upgrader.name]
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one at all."""
+        return bool(self._upgraders)
 
     def start(self) -> None:
         """Let them begin, each at its time."""
@@ -61,7 +69,7 @@ class Upgrades:
         return {
             upgrader.name: upgrader.record.log(
                 end,
-                _spans(upgrader.places),
+                _spans(upgrader.places) if isinstance(upgrader.places, Places) else NO_SPANS,
                 isinstance(upgrader.upgrade, BlueGreen) and upgrader.upgrade.state == "own",
             )
             for upgrader in self._upgraders
@@ -71,6 +79,10 @@ class Upgrades:
     def data(self) -> dict[str, DataLog]:
         """What became of the stored data of each pool that has any."""
         return {part: stored.log() for part, stored in self._stored.items()}
+
+
+NO_SPANS = Spans((), np.array([]), np.array([]), ())
+"""Of hosts that are upgraded as a whole, no version is attributed to requests."""
 
 
 def _spans(places: Places) -> Spans:
