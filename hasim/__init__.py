@@ -13,7 +13,8 @@ Clients    Retry NoBackoff ConstantBackoff ExponentialBackoff EqualJitter FullJi
            TokenBucket RetryRatio ConcurrentRetries CircuitBreaker CountBreaker AdaptiveThrottling Hedge
 Protocols  Raft Etcd Workload Lease TtlLease Duty
 Upgrades   Rolling Recreate Ordered InPlace AllAtOnce BlueGreen Canary CanaryStep Window Release Detection Analysis
-           Order
+           Order Deploy Remove Migrate NodeByNode one_after_another migration
+Contracts  Compatibility DataContract MigrationStep expand_contract big_bang Deprecation ClientGroup
 Tasks      Delivery ConsumerGroup Work Producing Plain Keyed Fenced Transactional TwoPhase queue_systems compare_effects
 Kubernetes Kubernetes NodeLifecycle ClusterAutoscaler Healing Remedy
 Verbs      solve estimate simulate compare plot_downtime plot_blame timeline spacetime plot_requests plot_latency
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     )
     from hasim.model.cluster import Cluster
     from hasim.model.demand import Clients, Daily, Dns, Load, Paced, Poisson, Replay, Spike, Steps
+    from hasim.model.deprecation import ClientGroup, Deprecation
     from hasim.model.failures import Burst, Crew, Failover, Failure, Maintenance, Restart, Spares
     from hasim.model.healing import Healing
     from hasim.model.kubernetes import Kubernetes
@@ -108,16 +110,29 @@ if TYPE_CHECKING:
         BlueGreen,
         Canary,
         CanaryStep,
+        Deploy,
         Detection,
         InPlace,
+        Migrate,
+        NodeByNode,
         Order,
         Ordered,
         Recreate,
         Release,
+        Remove,
         Rolling,
         Window,
+        migration,
+        one_after_another,
     )
     from hasim.model.work import Work
+    from hasim.protocols.contracts import (
+        Compatibility,
+        DataContract,
+        MigrationStep,
+        big_bang,
+        expand_contract,
+    )
     from hasim.protocols.delivery.group_settings import ConsumerGroup
     from hasim.protocols.delivery.settings import Delivery
     from hasim.protocols.delivery.systems import queue_systems
@@ -225,20 +240,28 @@ _HOMES = {
     "hasim.model.service": ["SLO", "Service"],
     "hasim.model.shelf": ["models"],
     "hasim.model.topology": ["Topology"],
+    "hasim.model.deprecation": ["ClientGroup", "Deprecation"],
+    "hasim.protocols.contracts": ["Compatibility", "DataContract", "MigrationStep", "big_bang", "expand_contract"],
     "hasim.model.upgrades": [
         "AllAtOnce",
         "Analysis",
         "BlueGreen",
         "Canary",
         "CanaryStep",
+        "Deploy",
         "Detection",
         "InPlace",
+        "Migrate",
+        "NodeByNode",
         "Order",
         "Ordered",
         "Recreate",
         "Release",
+        "Remove",
         "Rolling",
         "Window",
+        "migration",
+        "one_after_another",
     ],
     "hasim.protocols.lease.settings": ["Duty", "Lease", "TtlLease"],
     "hasim.model.healing": ["Healing"],
@@ -283,6 +306,7 @@ __all__ = [
     "CannotModel",
     "Check",
     "CircuitBreaker",
+    "ClientGroup",
     "Clients",
     "ClockJump",
     "ClockSkew",
@@ -290,6 +314,7 @@ __all__ = [
     "ClusterAutoscaler",
     "Collections",
     "Comparison",
+    "Compatibility",
     "ConcurrentRetries",
     "ConsistentHash",
     "ConstantBackoff",
@@ -300,8 +325,11 @@ __all__ = [
     "Crew",
     "CutLink",
     "Daily",
+    "DataContract",
     "DecorrelatedJitter",
     "Delivery",
+    "Deploy",
+    "Deprecation",
     "Detection",
     "DiskFull",
     "DiskStall",
@@ -337,10 +365,13 @@ __all__ = [
     "Loss",
     "Maintenance",
     "MaxFails",
+    "Migrate",
+    "MigrationStep",
     "Mixture",
     "ModelError",
     "Monit",
     "NoBackoff",
+    "NodeByNode",
     "NodeLifecycle",
     "OneWay",
     "Order",
@@ -363,6 +394,7 @@ __all__ = [
     "Recreate",
     "Release",
     "Remedy",
+    "Remove",
     "Replay",
     "Restart",
     "Retry",
@@ -400,14 +432,18 @@ __all__ = [
     "Window",
     "Work",
     "Workload",
+    "big_bang",
     "compare",
     "compare_effects",
     "estimate",
+    "expand_contract",
     "failed_share",
     "h",
     "load",
     "loads",
+    "migration",
     "models",
+    "one_after_another",
     "plot_blame",
     "plot_comparison",
     "plot_downtime",
