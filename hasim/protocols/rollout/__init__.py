@@ -2,6 +2,8 @@
 
 from hasim.protocols.rollout.blue_green import BlueGreenRollout
 from hasim.protocols.rollout.canary import CanaryRollout, canaries
+from hasim.protocols.rollout.daemon import DaemonRollout
+from hasim.protocols.rollout.deployment import DeploymentRollout
 from hasim.protocols.rollout.in_place import InPlaceRollout
 from hasim.protocols.rollout.messages import (
     TRAFFIC,
@@ -19,8 +21,8 @@ from hasim.protocols.rollout.messages import (
     Unready,
     Warn,
 )
-from hasim.protocols.rollout.reconciled import DeploymentRollout, StatefulRollout
 from hasim.protocols.rollout.rollout import Rollout
+from hasim.protocols.rollout.stateful import StatefulRollout
 from hasim.protocols.rollout.window import WindowRollout
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Begin",
     "BlueGreenRollout",
     "CanaryRollout",
+    "DaemonRollout",
     "DeploymentRollout",
     "InPlaceRollout",
     "Leave",

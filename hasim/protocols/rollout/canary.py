@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from hasim.machine import Announce, CancelTimer, Effect, Event, Fired, Proposed, Received, Send, SetTimer, Started
+from hasim.protocols.rollout.deployment import DeploymentRollout
 from hasim.protocols.rollout.messages import TRAFFIC, Left, Pause, Resume, RollBack, Scale, Shift
-from hasim.protocols.rollout.reconciled import DeploymentRollout
 from hasim.protocols.rollout.rollout import Rollout
 
 CANARY: Final = "canary/"
@@ -29,7 +29,8 @@ class CanaryRollout(Rollout):
     """Goes through `steps` of (share, bake time in seconds), then updates all pods a few at a time.
 
     Bake time begins when all canaries of a step are available. `surge`, `unavailable`, `min_ready` and `deadline` are
-    those of the rolling update at the end, which looks after all pods that are no canaries.
+    those of the rolling update at the end, which looks after all pods that are no canaries. While somebody has paused
+    the rollout no step follows, and the deadline does not count; a rollback ends a pause.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class CanaryRollout(Rollout):
         return super().step(event, now)
 
     def begun(self, now: float) -> list[Effect]:
-        return self._next(now)
+        return self._next(now) if self.initial else self._promote(now)
 
     def _next(self, now: float) -> list[Effect]:
         """On to the next share, or to all."""
@@ -77,8 +78,10 @@ class CanaryRollout(Rollout):
             number = self._numbers[self.new] = self._numbers.get(self.new, 0) + 1
             effects += self.begin_as(f"{CANARY}{number}", self.new)
         self._awaited = self.staying(self.new)
-        late = SetTimer("canaries late", self.deadline, self.deadline)
-        return [*effects, late, *self.once_available(self._awaited, now, self._bake)]
+        return [*effects, self._count_down(), *self.once_available(self._awaited, now, self._bake)]
+
+    def _count_down(self) -> Effect:
+        return SetTimer("canaries late", self.deadline, self.deadline)
 
     def _bake(self) -> list[Effect]:
         self._awaited = []
@@ -128,7 +131,7 @@ class CanaryRollout(Rollout):
 
     def rolled_back(self, now: float) -> list[Effect]:
         effects: list[Effect] = [CancelTimer(timer) for timer in ("bake", "available", "canaries late")]
-        self._awaited = []
+        self._awaited, self._paused = [], False
         effects += self.leave(list(self.pods))
         if self._updating:
             self._at_rest = False
@@ -144,6 +147,8 @@ class CanaryRollout(Rollout):
             self._paused = False
         if isinstance(command, Pause | Resume | Scale):
             effects = self._led(Proposed(command), now)
+            if self._awaited and not isinstance(command, Scale):
+                effects.append(CancelTimer("canaries late") if self._paused else self._count_down())
             go_on = isinstance(command, Resume) and self._baked and self.target == self.new
             return [*effects, *(self._next(now) if go_on else [])]
         return super().commanded(command, now)

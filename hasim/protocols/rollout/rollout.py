@@ -5,8 +5,9 @@ Rules
   they are ready, unready and gone, and may ask for requests to be sent elsewhere. How long anything takes, and whether
   requests are lost meanwhile, is the business of whoever drives it.
 
-  A pod that was asked to leave still has its name until it is gone. A pod is available once it has been ready for
-  `min_ready` seconds. Nothing is rolled back by itself: that is a command.
+  A pod that was asked to leave still has its name until it is gone; what is heard of a name that no pod has is late
+  news, and nobody's. A pod that crashes is Unready, and comes back under its name: whoever runs it starts it again. A
+  pod is available once it has been ready for `min_ready` seconds. Nothing is rolled back by itself: that is a command.
 
   Facts: rollout begun, rolled out, rollback begun, rolled back, progress deadline exceeded, and what a strategy adds.
 """
@@ -55,8 +56,7 @@ class Rollout(ABC):
             self.target = self.new
             return [Announce("rollout begun", self._said()), *self.begun(now)]
         if isinstance(event, Received):
-            self._hear(event.sender, event.message, now)
-            return self.changed(event.sender, event.message, now)
+            return self._hear(event.sender, event.message, now)
         if isinstance(event, Fired):
             return self.fired(event.timer, now)
         if isinstance(event, Proposed):
@@ -94,9 +94,15 @@ class Rollout(ABC):
         """Start so many more pods of a version, under names that are new."""
         effects: list[Effect] = []
         for _ in range(count):
-            number = self._numbers[version] = self._numbers.get(version, 0) + 1
-            effects += self.begin_as(f"{version}/{number}", version)
+            effects += self.begin_as(self._new_name(version), version)
         return effects
+
+    def _new_name(self, version: str) -> str:
+        while True:
+            number = self._numbers[version] = self._numbers.get(version, 0) + 1
+            name = f"{version}/{number}"
+            if name not in self.pods:  # one that an earlier rollout began may still have it
+                return name
 
     def begin_as(self, name: str, version: str) -> list[Effect]:
         """Start a pod under this name."""
@@ -136,16 +142,19 @@ class Rollout(ABC):
         wait = max(at for at in since if at is not None) + self.min_ready - now + TICK_S
         return [SetTimer("available", wait, wait)]
 
-    def _hear(self, name: str, message: Any, now: float) -> None:
+    def _hear(self, name: str, message: Any, now: float) -> list[Effect]:
         pod = self.pods.get(name)
         if pod is None:
-            return
+            return []
+        if isinstance(message, Left) and not pod.leaving:  # it ended by itself, and is started again
+            message = Unready()
         if isinstance(message, Ready):
             pod.ready_at = now if pod.ready_at is None else pod.ready_at
         elif isinstance(message, Unready):
             pod.ready_at = None
         elif isinstance(message, Left):
             del self.pods[name]
+        return self.changed(name, message, now)
 
     def _said(self) -> dict[str, str]:
         return {"from": self.old if self.target == self.new else self.new, "to": self.target}
