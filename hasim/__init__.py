@@ -12,8 +12,8 @@ Policies   RoundRobin WeightedRoundRobin Random LeastRequest LeastConnections Co
 Clients    Retry NoBackoff ConstantBackoff ExponentialBackoff EqualJitter FullJitter DecorrelatedJitter
            TokenBucket RetryRatio ConcurrentRetries CircuitBreaker CountBreaker AdaptiveThrottling Hedge
 Protocols  Raft Etcd Workload Lease TtlLease Duty
-Upgrades   Rolling Recreate Ordered InPlace AllAtOnce BlueGreen Canary CanaryStep Window Release Detection Analysis
-           Order Deploy Remove Migrate NodeByNode one_after_another migration
+Upgrades   Rolling Recreate Ordered PerNode InPlace AllAtOnce BlueGreen Canary CanaryStep Window Release Detection
+           Analysis Order Deploy Remove Migrate NodeByNode one_after_another migration
 Contracts  Compatibility DataContract MigrationStep expand_contract big_bang Deprecation ClientGroup
 Tasks      Delivery ConsumerGroup Work Producing Plain Keyed Fenced Transactional TwoPhase queue_systems compare_effects
 Kubernetes Kubernetes NodeLifecycle ClusterAutoscaler Healing Remedy
@@ -117,6 +117,7 @@ if TYPE_CHECKING:
         NodeByNode,
         Order,
         Ordered,
+        PerNode,
         Recreate,
         Release,
         Remove,
@@ -255,6 +256,7 @@ _HOMES = {
         "NodeByNode",
         "Order",
         "Ordered",
+        "PerNode",
         "Recreate",
         "Release",
         "Remove",
@@ -381,6 +383,7 @@ __all__ = [
     "Part",
     "Partition",
     "Pause",
+    "PerNode",
     "Plain",
     "Poisson",
     "Pool",

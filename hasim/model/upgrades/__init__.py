@@ -8,22 +8,19 @@ from pydantic import Discriminator, InstanceOf, SerializeAsAny, Tag
 from pydantic.json_schema import SkipJsonSchema
 
 from hasim.kinds import InShort, tag_of
+from hasim.model.upgrades.blue_green import BlueGreen
+from hasim.model.upgrades.canary import Canary, CanaryStep
 from hasim.model.upgrades.deploying import Deploy, Migrate, Remove
+from hasim.model.upgrades.in_place import AllAtOnce, InPlace
 from hasim.model.upgrades.node_by_node import NodeByNode
+from hasim.model.upgrades.ordered import Ordered
+from hasim.model.upgrades.per_node import PerNode
 from hasim.model.upgrades.plan import migration, one_after_another
+from hasim.model.upgrades.recreate import Recreate
 from hasim.model.upgrades.release import Analysis, Detection, Release
-from hasim.model.upgrades.strategies import (
-    AllAtOnce,
-    BlueGreen,
-    Canary,
-    CanaryStep,
-    InPlace,
-    Ordered,
-    Recreate,
-    Rolling,
-    Window,
-)
+from hasim.model.upgrades.rolling import Rolling
 from hasim.model.upgrades.upgrade import Order, Upgrade
+from hasim.model.upgrades.window import Window
 
 # An upgrade is written as data ({kind: rolling, target: api, surge: 1}), or given as an object of any class that
 # derives from Upgrade. There is no short form: every one says what it upgrades.
@@ -31,6 +28,7 @@ AnyUpgrade = Annotated[
     Annotated[Rolling, Tag("kind=rolling")]
     | Annotated[Recreate, Tag("kind=recreate")]
     | Annotated[Ordered, Tag("kind=ordered")]
+    | Annotated[PerNode, Tag("kind=per_node")]
     | Annotated[InPlace, Tag("kind=in_place")]
     | Annotated[AllAtOnce, Tag("kind=all_at_once")]
     | Annotated[BlueGreen, Tag("kind=blue_green")]
@@ -59,6 +57,7 @@ __all__ = [
     "NodeByNode",
     "Order",
     "Ordered",
+    "PerNode",
     "Recreate",
     "Release",
     "Remove",
