@@ -202,7 +202,7 @@ def rolled_back_after(step: str) -> ha.Run:
 def test_the_way_back_is_safe_until_the_point_of_no_return(step: str, good: bool) -> None:
     run = rolled_back_after(step)
     first = run.data["a"].to_frame().loc["v1"]
-    assert (first["stale"] + first["unreadable"] + first["refused"] == 0) is good
+    assert bool(first["stale"] + first["unreadable"] + first["refused"] == 0) is good
     report = check_steps(*ha.expand_contract())
     verdict = next(each for each in report.verdicts if each.step.name == step)
     assert ("v1" in verdict.returns) is good
