@@ -73,8 +73,8 @@ class Serving(Declared):
     grace: Seconds = Field(
         default=30.0,
         gt=0,
-        description="On a graceful stop: from its beginning, hook and all, to SIGKILL (Kubernetes: 30 s, and 2 s more "
-        "for a hook that overruns it).",
+        description="On a graceful stop: from its beginning, hook and all, to SIGKILL (Kubernetes: 30 s, and after a "
+        "hook at least 2 s more).",
     )
     reads_from_cache: bool = Field(
         default=False,

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 OPEN, REFUSES, SILENT = range(3)
 """What whoever connects finds: a listener, a host that refuses, or nothing at all."""
 
-HOOK_OVERRUN_S = 2.0
-"""What a pod gets on top of its grace period, once, if its preStop hook has not ended by then, in seconds."""
+LEAST_GRACE_S = 2.0
+"""From SIGTERM to SIGKILL after a preStop hook, at least, in seconds (minimumGracePeriodInSeconds of the kubelet)."""
 
 Note = Callable[[str, str, dict[str, Any]], None]
 
@@ -380,22 +380,21 @@ class Replica:
         """Stop gracefully: a hook, then SIGTERM: checks fail, the listener closes, it exits once idle; or is killed.
 
         Who stops because it is `deleted` is out of the endpoints from the first moment, also while its hook keeps it
-        serving. A hook that takes longer than the grace period gets two seconds more, once (pod-lifecycle.md).
+        serving. A hook that has not ended with the grace period is given up, and SIGKILL follows SIGTERM two seconds
+        later, as after every hook at the earliest (k/k kuberuntime_container.go, killContainer).
         """
         self._starts_next = False
         if self._boot is not None:
             self._die(heard=True)
         if not self.running or self.leaving:
             return
-        serving, process = self.serving, self._process
-        overrun = HOOK_OVERRUN_S if serving.pre_stop >= serving.grace else 0.0
-        self._kill = Alarm(self.env, self.env._now + serving.grace + overrun, self._killed)
+        now, grace, process = self.env._now, self.serving.grace, self._process
+        hook = min(self.serving.pre_stop, grace)
+        self._kill = Alarm(self.env, now + (max(grace, hook + LEAST_GRACE_S) if hook else grace), self._killed)
         self.deleted = deleted
-        if serving.pre_stop >= serving.grace:
-            self._tell()  # it never hears of SIGTERM
-        elif serving.pre_stop:
+        if hook:
             self._tell()
-            Alarm(self.env, self.env._now + serving.pre_stop, lambda: self._terminate(process))
+            Alarm(self.env, now + hook, lambda: self._terminate(process))
         else:
             self._terminate(process)
 
