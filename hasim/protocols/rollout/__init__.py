@@ -22,6 +22,7 @@ from hasim.protocols.rollout.messages import (
     Warn,
 )
 from hasim.protocols.rollout.rollout import Rollout
+from hasim.protocols.rollout.staircase import staircase
 from hasim.protocols.rollout.stateful import StatefulRollout
 from hasim.protocols.rollout.window import WindowRollout
 
@@ -49,4 +50,5 @@ __all__ = [
     "Warn",
     "WindowRollout",
     "canaries",
+    "staircase",
 ]
