@@ -51,6 +51,7 @@ class Place:
         self.leaving = False
         self.warned = False  # whether its checks fail by order of the rollout
         self.ready = False  # as its rollout knows it
+        self.known = True  # whether those that cannot find out by themselves were told that a pod is there
         self.behaviour = AS_EVER
         self.spans: list[tuple[float, float, str]] = []  # from, to, version: who was here
         self.since = 0.0
@@ -241,7 +242,7 @@ class Places:
             return
         ready = replica.seen_ready and replica.running
         if self.gate == "balancer":
-            ready = ready and all(front.is_used(replica.index) for front in self.fronts)
+            ready = ready and all(front.is_used(replica.index) for front in self.fronts if not is_blind(front))
         self._say_ready(place, ready)
 
     def _say_ready(self, place: Place, ready: bool) -> None:
@@ -285,15 +286,20 @@ class Places:
             assert isinstance(direct, Direct)
             direct.place(index, there)
         for front in self.fronts:
-            blind = front.part.check is None and front.part.view_delay is None
-            if blind and front.is_let_in(index) is not there:
+            if is_blind(front) and place.known is not there:
                 front.drain(index, by=-1 if there else 1)
+        place.known = there
 
     def close(self, end: float) -> None:
         """The run has ended."""
         for place in self.places:
             if place.pod is not None and place.version is not None:
                 place.spans.append((place.since, end, place.version))
+
+
+def is_blind(front: Front) -> bool:
+    """Whether a balancer has no way to find out by itself who is there."""
+    return front.part.check is None and front.part.view_delay is None
 
 
 def exposure(places: Places, version: str, now: float) -> float:
