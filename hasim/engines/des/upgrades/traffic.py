@@ -67,6 +67,11 @@ class Traffic:
         self._over = True
         self._clear()
 
+    def resumes(self) -> None:
+        """The upgrade is not over after all: requests stay where its end has left them until it says more."""
+        if self._over and self._live_version is not None:
+            self.shift(((self._live_version, 1.0),))
+
     def _clear(self) -> None:
         if self._over and not self._late_ones:
             for number, front in enumerate(self._places.fronts):

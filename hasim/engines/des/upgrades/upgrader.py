@@ -192,6 +192,7 @@ class Upgrader:
         upgrade = self.upgrade
         if kind in BEGINS:
             self.places.owner, self.record.ended = self, None
+            self._traffic.resumes()
         if kind == "tests begun" and isinstance(upgrade, BlueGreen) and self._watch.caught(upgrade.catches):
             # In the same instant as the end of the tests, and before it.
             Alarm(self.env, self.env.now + upgrade.tests, lambda: self.noticed("by tests"))  # type: ignore[arg-type]
