@@ -21,6 +21,7 @@ from hasim.model.placement import Misplaced, member_names, place
 from hasim.model.scenario import Scenario
 from hasim.model.service import Service
 from hasim.model.topology import LEVELS, Topology
+from hasim.model.upgrades.calendar import Releases, release_problems
 from hasim.protocols.contracts.compatibility import Compatibility
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Cluster(Declared):
     spares: dict[str, Spares] = Field(default={}, description="Stocks of spares, by name.")
     bursts: dict[str, Burst] = Field(default={}, description="Events that take several hosts at once, by name.")
     maintenance: dict[str, Maintenance] = Field(default={}, description="Planned windows, by name.")
+    upgrades: dict[str, Releases] = Field(default={}, description="Planned releases, by name.")
     parts: dict[str, AnyPart] = Field(min_length=1, description="The parts, by name.")
     kubernetes: Kubernetes | None = Field(
         default=None, description="Who looks after the pods of `workload` parts, and where they run."
@@ -82,7 +84,9 @@ class Cluster(Declared):
         slo = {"slo": data["slo"]} if data.get("slo") is not None else {}
         return {**rest, "services": {SERVICE: {"up": data["up"], **slo}}}
 
-    @field_validator("parts", "services", "failures", "crews", "spares", "bursts", "maintenance", "remedies", "loads")
+    @field_validator(
+        *("parts", "services", "failures", "crews", "spares", "bursts", "maintenance", "upgrades", "remedies", "loads")
+    )
     @classmethod
     def _names_read_well(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name in value:
@@ -138,6 +142,11 @@ class Cluster(Declared):
             notes += [f"{name}: {note}" for note in part.assumptions()]
         for target, failures in self.failures.items():
             notes += [f"{target}: {note}" for failure in failures for note in failure.assumptions()]
+        notes += [
+            f"{name}: outages of releases are full-outage equivalents, as long as all requests would have had to fail"
+            for name, releases in self.upgrades.items()
+            if releases.measured is not None
+        ]
         return notes + self._pods_that_fit_nowhere()
 
     def _pods_that_fit_nowhere(self) -> list[str]:
@@ -204,6 +213,7 @@ def _check(cluster: Cluster) -> Iterator[Problem]:
     yield from _check_targets(cluster)
     yield from _check_services(cluster)
     yield from _check_loads(cluster)
+    yield from release_problems(cluster)
     yield from _check_kubernetes(cluster)
     yield from _check_remedies(cluster)
     yield from contract_problems(cluster)

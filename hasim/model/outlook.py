@@ -64,7 +64,13 @@ def refuse_slow_elections(system: System, engine: str, instead: str = "use ha.si
 
 
 def refuse_what_is_played(cluster: Cluster, engine: str, instead: str = "use ha.simulate") -> None:
-    """Raise CannotModel if pods move between hosts, something heals, or a failover has no law: ask `simulate`."""
+    """Raise CannotModel if pods move, something heals, a failover has no law, or releases were never measured."""
+    for name, releases in cluster.upgrades.items():
+        if releases.measured is None:
+            why = "what a release costs depends on requests and pods that are played"
+            raise CannotModel(
+                f"upgrades.{name}, of unknown cost", why, "use ha.calibrate first, or ha.simulate", engine
+            )
     for name in cluster.remedies:
         why = "what it treats, and when, depends on loads and faults that are played"
         raise CannotModel(f"remedies.{name}", why, instead, engine)

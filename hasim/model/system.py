@@ -15,6 +15,9 @@ The rules that they share:
   with the same chance, is active. If too few stand, the failover is off and nobody is active. When enough stand
   again, one of them is active at once (`regains_at_once`), or after a new failover. If `resumes`, the member that was
   active before carries on at once when it stands again during the failover.
+- Planned releases are what was measured of them: windows in which members are missing by turns, and a unit for the
+  part as a whole, which is down as often and as long as a release fails requests beside that. Where they are played
+  themselves, the cluster that is taken apart has none.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from hasim.model.placement import place
 from hasim.model.service import SLO, Up
 from hasim.model.structure import Expr, Var, all_of, any_of, at_least
 from hasim.model.topology import LEVELS
+from hasim.model.upgrades.calendar import exactly_placed, groups_out
 from hasim.units import s
 
 STAGES_MAX = 100
@@ -160,7 +164,7 @@ class System:
         return f"{self.windows[index - n - m].name} (planned)"
 
     def variable_kind(self, index: int) -> str:
-        """zone, host, process, common cause, burst, failover or planned."""
+        """zone, host, process, common cause, burst, upgrade, failover or planned."""
         n, m = len(self.units), len(self.switches)
         return self.units[index].kind if index < n else "failover" if index < n + m else "planned"
 
@@ -186,6 +190,7 @@ class _Assembly:
         self._place_units()
         self._member_units()
         self._burst_units()
+        self._release_units()
         windows = list(self._windows())
         blocked = self._blocked(windows)
         standing = self._standing(blocked)
@@ -263,6 +268,16 @@ class _Assembly:
                 label = name if len(domains) == 1 else f"{name} in {domain}"
                 self.shocks.append(Shock(label, burst.every, tuple(victims), burst.share, burst.hosts))
 
+    def _release_units(self) -> None:
+        """What releases were measured to fail beside the members that are missing: outages of the part as a whole."""
+        for name, releases in self.cluster.upgrades.items():
+            measured = releases.measured
+            if measured is None or measured.outage is None:
+                continue
+            up = Exponential(mean=s(releases.every_s / measured.chance - measured.outage.mean))
+            unit = SystemUnit(f"{name} (releases)", "upgrade", (), up, None, None, measured.outage)
+            self._add(f"{releases.upgrade.target}*", unit)
+
     # Windows.
 
     def _windows(self) -> Iterator[tuple[Window, tuple[str, ...]]]:
@@ -275,6 +290,18 @@ class _Assembly:
                 label = f"{name}: {targets[0]}" if len(groups) > 1 else name
                 window = Window(label, first + count, plan.first + i * plan.lasting, plan.every, plan.lasting)
                 yield window, targets
+                count += 1
+        for name, releases in self.cluster.upgrades.items():
+            begins, part = exactly_placed(releases.first_s), releases.upgrade.target
+            missing = () if releases.measured is None else releases.measured.missing
+            members = self.cluster.members()[part]
+            for lasting, out in groups_out(missing, members):
+                label = f"{name}: {out[0] if len(out) == 1 else f'{len(out)} from {out[0]}'}"
+                everybody = len(out) == len(members)
+                label = f"{name}: all of {part}" if everybody else label
+                window = Window(label, first + count, begins, releases.every_s, lasting)
+                yield window, (part,) if everybody else out
+                begins += lasting
                 count += 1
 
     def _blocked(self, windows: list[tuple[Window, tuple[str, ...]]]) -> dict[str, list[Expr]]:

@@ -28,6 +28,7 @@ from hasim.engines.des.requests.ledger import (
 from hasim.engines.des.requests.path import RequestPath
 from hasim.engines.des.scripts import FaultPort
 from hasim.engines.des.shocks import start_shocks
+from hasim.engines.des.upgrades.calendar import releases_in
 from hasim.engines.des.upgrades.upgrades import Upgrades
 from hasim.engines.des.world import Calm, LeapingEnvironment, leap_again_and_again
 from hasim.errors import CannotModel, ModelError, nearest
@@ -81,7 +82,8 @@ def simulate(
     Loads, of the model or the scenario, are played request by request (`Run.requests`), or task by task where they go
     to a queue (`Run.tasks`), unless `requests` is false, or
     `protocols` is, which leaves those of the model out too. Liveness probes are played with the requests, and without
-    any load as well.
+    any load as well. Planned releases are played one by one, without any load as pods that come and go; figures of time
+    count a pod from its start, `Run.upgrades` by whether it is ready.
     `progress(done, total)`, in simulated seconds, is called now and then. Ctrl-C ends the history where it is, and
     what happened up to then is returned.
     """
@@ -92,7 +94,10 @@ def simulate(
     _check(cluster, start, level, protocols, requests)
     loads, tasks = _loads(scenario, length, protocols) if requests else ((), ())
     killed = _killed(cluster) if protocols and requests else ()
-    cluster, first = with_room(cluster, scenario.upgrades)
+    planned = releases_in(cluster, length, Streams(seed), start == "steady", scenario.upgrades)
+    changes = (*scenario.upgrades, *planned)
+    # What was measured of the releases is not seen beside the releases themselves.
+    cluster, first = with_room(cluster.model_copy(update={"upgrades": {}}), changes)
     held = any(isinstance(upgrade, NodeByNode) for upgrade in scenario.upgrades)
     system, variables = _with_holds(cluster, bool(faults) or held, killed, tuple(first))
     holds, kills, absent = variables
@@ -118,7 +123,7 @@ def simulate(
     _find_leaders(live, settling, until=0.0 - warm_up)
     windows = system.windows[: len(system.windows) - len(holds) - len(kills) - len(absent)]
     _start(live, windows, start == "steady")
-    upgrades = Upgrades(live, scenario.upgrades, absent, first)
+    upgrades = Upgrades(live, changes, absent, first)
     ports, stopped = _play(live, faults, tasks, upgrades, length, pulse)
     logs = [request_log(live.requests, env.now)] if live.requests is not None and by_events else []
     interrupted = [f"interrupted after {human(env.now)} of {human(length)}"] if stopped else []
@@ -129,7 +134,7 @@ def simulate(
     end = min((log.end_s for log in logs), default=env.now)
     logs = [log if log.end_s == end else log.between(0.0, end) for log in logs]
     requested = merged(logs, how_played(played)) if logs else None
-    return _run(live, seed, level, ports, interrupted, requested, upgrades)
+    return _run(live, seed, level, ports, interrupted, requested, upgrades, bool(scenario.upgrades))
 
 
 def _refuse_what_is_left_out(system: System, protocols: bool, requests: bool) -> None:
@@ -201,6 +206,7 @@ def _run(
     interrupted: list[str],
     requests: RequestLog | None,
     upgrades: Upgrades,
+    scripted: bool,
 ) -> Run:
     cluster, end = live.system.cluster, live.env.now
     held = {variable: f"{name} (fault)" for name, variable in live.held.items()}
@@ -213,7 +219,7 @@ def _run(
     warnings += [warning for warning in (port.warning() for port in ports) if warning]
     if trace.dropped:
         warnings.append(f"the trace has the first {len(trace)} facts; {trace.dropped} more are only counted")
-    if ports or upgrades.any:
+    if ports or scripted:
         what = "faults" if ports else "upgrades"
         warnings.append(f"the {what} were arranged: figures describe this history, their intervals are no forecast")
     warnings += history_warnings({name: intervals[name] for name in services})

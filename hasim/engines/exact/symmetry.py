@@ -113,6 +113,9 @@ def _names_said(system: System) -> set[str]:
     names = {name for service in system.cluster.services.values() for name in service.up.names()}
     for plan in system.cluster.maintenance.values():
         names.update(plan.on)
+    for releases in system.cluster.upgrades.values():
+        if releases.measured is not None and releases.measured.missing:
+            names.update(system.cluster.members()[releases.upgrade.target])
     return names - set(system.cluster.parts)
 
 

@@ -59,7 +59,7 @@ class Machines:
         self.graceful = True
         self.owner: Any = None
         self.queue: deque[Any] = deque()
-        self.notes: list[Callable[[], None]] = []
+        self.writers: list[Any] = []
         self.touched = False  # what a hold wants to tell whoever holds
         self.told: set[str] = set()  # breaches of the skew policy that were told
         self._takes: Iterator[float] = draws(upgrade.takes, live.streams, f"upgrade:{upgrade.called}/takes")
@@ -171,8 +171,8 @@ class Machines:
         live = self.live
         well = all(live.gates.is_true(node) for node in machine.nodes)
         self._say_ready(machine, well and all(replica.seen_ready for replica in machine.servers))
-        for note in self.notes:
-            note()
+        for each in self.writers:
+            each.write()
 
     def _say_ready(self, machine: Machine, ready: bool) -> None:
         if machine.ready != ready:

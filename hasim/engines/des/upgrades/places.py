@@ -90,7 +90,7 @@ class Places:
         self.changed: list[Callable[[], None]] = []  # told when pods come, go, get ready or unready
         self.owner: Any = None  # the upgrade that goes on
         self.queue: deque[Any] = deque()  # upgrades that wait for it
-        self.notes: list[Callable[[], None]] = []  # called to write down how things stand, one an upgrade
+        self.writers: list[Any] = []  # the upgrades that write down how things stand
         self.orders = 0  # numbers what was said
         self.reached = [0 for _ in self.fronts]  # the last of it that each balancer has heard
         self._pending: deque[tuple[str, str]] = deque()  # pods without a place, and their versions

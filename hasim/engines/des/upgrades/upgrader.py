@@ -75,7 +75,8 @@ class Upgrader:
         places.behaviours[new] = self._behaviour(new)
         places.hear, places.seen, places.graceful = self._heard, self._views_changed, upgrade.graceful
         places.gate = upgrade.gate if isinstance(upgrade, InPlace) else "ready"
-        places.notes.append(self._write)
+        # Of earlier ones only the version that is there may still be met: nobody returns to those before it.
+        places.writers[:] = [*(each for each in places.writers if each.brought(old)), self]
         # What the upgrade before has said of requests is no longer meant; the first canary waits for its share.
         weighted = isinstance(upgrade, Canary) and upgrade.traffic == "weights"
         self._traffic.shift(((old, 1.0),) if weighted else None)
@@ -287,10 +288,14 @@ class Upgrader:
             self.noticed("by analysis")
 
     def _note(self) -> None:
-        for write in self.places.notes:
-            write()
+        for each in self.places.writers:
+            each.write()
 
-    def _write(self) -> None:
+    def brought(self, version: str) -> bool:
+        """Whether this upgrade is the one that brought a version."""
+        return self.record is not None and self.record.new == version
+
+    def write(self) -> None:
         """Write down how things stand, and let whoever watches know how many requests meet the new version."""
         record, places, now = self.record, self.places, self.env.now
         assert record is not None

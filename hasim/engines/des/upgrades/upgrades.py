@@ -66,10 +66,11 @@ class Upgrades:
         """What became of those that have begun, by name."""
         for places in self._places.values():
             places.close(end)
+        spans = {part: _spans(places) for part, places in self._places.items()}
         return {
             upgrader.name: upgrader.record.log(
                 end,
-                _spans(upgrader.places) if isinstance(upgrader.places, Places) else NO_SPANS,
+                spans.get(upgrader.upgrade.target, NO_SPANS),
                 isinstance(upgrader.upgrade, BlueGreen) and upgrader.upgrade.state == "own",
             )
             for upgrader in self._upgraders
