@@ -17,6 +17,7 @@ from hasim.engines.exact.upgrading import (
     killed_failures,
     restart_failures,
     safe_notice,
+    switch_failures,
 )
 
 Floats = NDArray[np.float64]
@@ -72,6 +73,14 @@ def test_the_safe_notice_is_where_failures_end() -> None:
     whole = float(safe_notice(2.0, 3, 0.1, longest=0.7))
     assert in_flight_failures(100.0, 0.7, [whole - 1e-3, whole], 2.0, 3, 0.1)[0] > 0
     assert in_flight_failures(100.0, 0.7, whole, 2.0, 3, 0.1) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_switches_by_hand() -> None:
+    assert float(switch_failures(150.0, 0.8, 0.5, 2, in_step=True, servers=3)) == pytest.approx(232.5)
+    assert float(switch_failures(150.0, 0.8, 0.5, 2, servers=3)) == pytest.approx(213.75)
+    assert float(switch_failures(100.0, 2.0, 0.5, 3, 0.1)) == pytest.approx(245.0)
+    with pytest.raises(ha.ModelError, match="late"):
+        switch_failures(150.0, 0.4, 0.5, 2)
 
 
 def test_pods_by_hand() -> None:

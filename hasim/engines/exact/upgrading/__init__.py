@@ -22,6 +22,7 @@ from hasim.engines.exact.upgrading.drains import (
     killed_failures,
     restart_failures,
     safe_notice,
+    switch_failures,
 )
 from hasim.engines.exact.upgrading.outright import all_at_once_cost, blue_green_cost, window_cost
 from hasim.engines.exact.upgrading.rolling import (
@@ -55,5 +56,6 @@ __all__ = [
     "safe_notice",
     "safe_releases",
     "staged_cost",
+    "switch_failures",
     "window_cost",
 ]

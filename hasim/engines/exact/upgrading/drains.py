@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from hasim.engines.exact.queueing.arguments import Floats, positive, whole, zero_or_more
 from hasim.engines.exact.upgrading.detection import survival_between
+from hasim.errors import ModelError
 from hasim.model.laws.law import Law
 
 Service = ArrayLike | Law
@@ -93,6 +94,33 @@ def safe_notice(
     A server that finishes what it has needs no more than the first part. Raises ModelError as `restart_failures` does.
     """
     return np.asarray(_ejection(interval, fall, fast_interval)[1] + zero_or_more(longest, "longest"))
+
+
+def switch_failures(
+    rate: ArrayLike,
+    late: ArrayLike,
+    interval: ArrayLike,
+    rise: ArrayLike,
+    fast_interval: ArrayLike | None = None,
+    *,
+    servers: ArrayLike = 1,
+    in_step: bool = False,
+) -> Floats:
+    """Return how many requests fail after a switch to servers that do not listen yet: r (t + I/(n + 1) + (k - 1) I_f).
+
+    Here `rate` is that of all requests. The n `servers` leave maintenance as up, fall at their first check, listen
+    `late` t seconds after the switch, and are back after `rise` k good checks, I_f apart; the first of them takes
+    everything. It is so with t of at least an interval I, else some are never found to be down. Where all are checked
+    `in_step`, they are as one server. Measured for HAProxy 2.6.12 in `docs/validation-balancers.md`. Raises ModelError
+    for negative or infinite numbers, t below I, and fewer servers or good checks than one.
+    """
+    wait = positive(interval, "interval")
+    fast = wait if fast_interval is None else positive(fast_interval, "fast_interval")
+    after, checks = zero_or_more(late, "late"), whole(rise, "rise")
+    if (after < wait).any():
+        raise ModelError("got less than the interval; the checks may never find out, and it is another law", "late")
+    first = wait / (np.where(in_step, 1, whole(servers, "servers")) + 1.0)
+    return np.asarray(zero_or_more(rate, "rate") * (after + first + (checks - 1.0) * fast))
 
 
 # ------------------------------------------------------------------------------------------ deleted pods
