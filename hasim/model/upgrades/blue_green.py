@@ -21,8 +21,10 @@ class BlueGreen(Upgrade):
     every node has rules of its own, or names are looked up). A rollback while blue is kept is a switch back.
 
     With `state: own`, green has a copy of the data as of the begin: what blue wrote since then is lost by the switch,
-    and what green wrote by a switch back. With `checked: false` balancers learn of green servers at the switch and take
-    them for up until their checks fail, as HAProxy does with servers that leave maintenance.
+    and what green wrote by a switch back. Green is ready when its pods are, which balancers may find out only later,
+    and a switch fails until they do; with `gate: balancer` it waits for that. With `checked: false` balancers learn of
+    green servers at the switch and take them for up until their checks fail, as HAProxy does with servers that leave
+    maintenance.
     """
 
     kind: Literal["blue_green"] = "blue_green"
@@ -33,6 +35,9 @@ class BlueGreen(Upgrade):
     min_ready: Seconds = Field(default=0.0, ge=0, description="How long a green pod must be ready before it counts.")
     waits: bool = Field(default=True, strict=True, description="Whether the switch waits until green is ready.")
     checked: bool = Field(default=True, strict=True, description="Whether balancers check green before the switch.")
+    gate: Literal["ready", "balancer"] = Field(
+        default="ready", description="Whether green is ready when its pods are, or when every balancer would use them."
+    )
     propagation: LawField | None = Field(
         default=None, description="From the switch until a balancer knows; left out: at once."
     )
@@ -53,6 +58,8 @@ class BlueGreen(Upgrade):
             raise ValueError("`catches` is the chance that `tests` find something: say how long tests take")
         if not self.waits and (self.warm or self.tests or self.min_ready):
             raise ValueError("without `waits` the switch comes at once; warm, tests and min_ready would never count")
+        if self.gate == "balancer" and not (self.checked and self.waits):
+            raise ValueError("`gate: balancer` waits for checks of green: leave `checked` and `waits` true")
         return self
 
     def rollout(self, old: str, servers: Sequence[str]) -> Rollout:

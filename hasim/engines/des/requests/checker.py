@@ -60,12 +60,15 @@ class Checker:
         """Whether it checks this server for this balancer."""
         return self._front is front and self._replica is replica
 
-    def renew(self) -> None:
-        """Begin afresh, as for a server that is let in after maintenance: as `initial` says, whatever is known."""
+    def renew(self, there: bool = True) -> None:
+        """Begin afresh, as for a server that is let in after maintenance: as `initial` says, whatever is known.
+
+        If it is not `there` any more, it counts as down until checks of the next one succeed.
+        """
         self._ticking.end()
-        self._machine = HealthCheck(self._check, self._replica.name)
+        self._machine = HealthCheck(self._check, self._replica.name, up=there)
         self._ticking = Ticking(self._env, self._machine, self._luck, self._ping, self._say)
-        self._front.mark(self._replica.index, self._machine.up, "let in")
+        self._front.mark(self._replica.index, self._machine.up, "let in" if there else "not there any more")
         self._ticking.hear(Started())
 
     def _ping(self, ping: Ping) -> None:

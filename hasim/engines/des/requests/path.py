@@ -141,6 +141,13 @@ class RequestPath:
             if checker.is_of(front, replica):
                 checker.renew()
 
+    def forget(self, front: Front, replica: Replica) -> None:
+        """A balancer knows that a server has gone, and need not find out."""
+        front.mark(replica.index, False, "not there any more")
+        for checker in self._checkers:
+            if checker.is_of(front, replica):
+                checker.renew(there=False)
+
     def kill(self, name: str, down: bool) -> None:
         """A liveness probe or a remedy has ended a process, or it is there again: figures of time hear of it."""
         variable = self.live.kills.get(name)

@@ -11,7 +11,7 @@ from hasim.engines.des.draws import draws
 from hasim.engines.des.requests.front import Front
 from hasim.engines.des.upgrades.lanes import ClientLanes, ShareLanes
 from hasim.engines.des.upgrades.machines import Machines
-from hasim.engines.des.upgrades.places import Places, exposure
+from hasim.engines.des.upgrades.places import Places, exposure, is_blind
 from hasim.engines.des.world.alarm import Alarm
 from hasim.model.upgrades import BlueGreen, Upgrade
 from hasim.protocols.rollout.rollout import TICK_S
@@ -76,8 +76,16 @@ class Traffic:
         if self._over and not self._late_ones:
             for number, front in enumerate(self._places.fronts):
                 if self._lanes[number] is not None:
+                    self._forget(front, self._lanes[number])
                     self._lanes[number] = None
                     front.view.route(None)
+
+    def _forget(self, front: Front, lanes: Any) -> None:
+        """Who got no requests any more, and has gone since, is not tried again: a balancer had it switched off."""
+        for place in self._places.places:
+            index = place.replica.index
+            if place.pod is None and lanes.lane_of(index) < 0 and front.is_used(index) and not is_blind(front):
+                self._places.path.forget(front, place.replica)
 
     def _route(self, order: int, number: int, front: Front, before: str | None, only: str | None, lanes: Any) -> None:
         env, law, places = self._env, self._by_client, self._places

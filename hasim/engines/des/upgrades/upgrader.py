@@ -74,7 +74,7 @@ class Upgrader:
         self.record.bad = self._watch.bad
         places.behaviours[new] = self._behaviour(new)
         places.hear, places.seen, places.graceful = self._heard, self._views_changed, upgrade.graceful
-        places.gate = upgrade.gate if isinstance(upgrade, InPlace) else "ready"
+        places.gate = upgrade.gate if isinstance(upgrade, InPlace | BlueGreen) else "ready"
         # Of earlier ones only the version that is there may still be met: nobody returns to those before it.
         places.writers[:] = [*(each for each in places.writers if each.brought(old)), self]
         # What the upgrade before has said of requests is no longer meant; the first canary waits for its share.
