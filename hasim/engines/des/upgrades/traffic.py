@@ -165,6 +165,9 @@ class NoTraffic:
     def over(self) -> None:
         """Nothing was said."""
 
+    def resumes(self) -> None:
+        """Nothing was said."""
+
     def count_from_now(self) -> None:
         """Nobody counts."""
 
