@@ -36,7 +36,7 @@ Floats = npt.NDArray[np.float64]
 POOL: Final = "api"
 BALANCER: Final = "lb"
 POLL_S: Final = 0.002
-"""How often a script looks at what it waits for, in seconds; the real one asked its balancer as well."""
+"""How often a script of faults looks at what it waits for, in seconds; the real one asked its balancer as well."""
 POLICIES: Final[Mapping[str, str]] = {
     "roundrobin": "round_robin",
     "leastconn": "least_connections",
@@ -126,11 +126,6 @@ class Stage:
         """The balancer at work."""
         assert self._path is not None
         return self._path.fronts[BALANCER]
-
-    def until_used(self, server: int, used: bool) -> Script:
-        """Wait until the balancer uses a server, or does not."""
-        while self.front.is_used(server) is not used:
-            yield POLL_S
 
 
 Playing = Callable[[Stage], Script]
