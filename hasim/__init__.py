@@ -13,13 +13,13 @@ Clients    Retry NoBackoff ConstantBackoff ExponentialBackoff EqualJitter FullJi
            TokenBucket RetryRatio ConcurrentRetries CircuitBreaker CountBreaker AdaptiveThrottling Hedge
 Protocols  Raft Etcd Workload Lease TtlLease Duty
 Upgrades   Rolling Recreate Ordered PerNode InPlace AllAtOnce BlueGreen Canary CanaryStep Window Release Detection
-           Analysis Order Deploy Remove Migrate NodeByNode one_after_another migration
+           Analysis Order Deploy Remove Migrate NodeByNode one_after_another migration Releases Measured
 Contracts  Compatibility DataContract MigrationStep expand_contract big_bang Deprecation ClientGroup
 Tasks      Delivery ConsumerGroup Work Producing Plain Keyed Fenced Transactional TwoPhase queue_systems compare_effects
 Kubernetes Kubernetes NodeLifecycle ClusterAutoscaler Healing Remedy
-Verbs      solve estimate simulate compare plot_downtime plot_blame timeline spacetime plot_requests plot_latency
-           plot_leaders plot_tasks plot_comparison
-Results    Solution Sample Run Comparison Estimate failed_share
+Verbs      solve estimate simulate compare calibrate plot_downtime plot_blame timeline spacetime plot_requests
+           plot_latency plot_leaders plot_tasks plot_comparison
+Results    Solution Sample Run Comparison Calibration Estimate failed_share
 Units      s h
 Errors     ModelError CannotModel
 
@@ -126,6 +126,7 @@ if TYPE_CHECKING:
         migration,
         one_after_another,
     )
+    from hasim.model.upgrades.calendar import Measured, Releases
     from hasim.model.work import Work
     from hasim.protocols.contracts import (
         Compatibility,
@@ -146,7 +147,7 @@ if TYPE_CHECKING:
     from hasim.protocols.vrrp import Vrrp
     from hasim.results import Comparison, Estimate, Run, Sample, Solution
     from hasim.results.failed_share import failed_share
-    from hasim.studies import compare, compare_effects
+    from hasim.studies import Calibration, calibrate, compare, compare_effects
     from hasim.units import h, s
     from hasim.views import (
         plot_blame,
@@ -265,6 +266,7 @@ _HOMES = {
         "migration",
         "one_after_another",
     ],
+    "hasim.model.upgrades.calendar": ["Measured", "Releases"],
     "hasim.protocols.lease.settings": ["Duty", "Lease", "TtlLease"],
     "hasim.model.healing": ["Healing"],
     "hasim.protocols.reconcile.remedy": ["Remedy"],
@@ -277,7 +279,7 @@ _HOMES = {
     "hasim.protocols.delivery.group_settings": ["ConsumerGroup"],
     "hasim.protocols.delivery.systems": ["queue_systems"],
     "hasim.protocols.effects.settings": ["Fenced", "Keyed", "Plain", "Transactional", "TwoPhase"],
-    "hasim.studies": ["compare", "compare_effects"],
+    "hasim.studies": ["Calibration", "calibrate", "compare", "compare_effects"],
     "hasim.results": ["Comparison", "Estimate", "Run", "Sample", "Solution"],
     "hasim.results.failed_share": ["failed_share"],
     "hasim.units": ["h", "s"],
@@ -303,6 +305,7 @@ __all__ = [
     "Balancer",
     "BlueGreen",
     "Burst",
+    "Calibration",
     "Canary",
     "CanaryStep",
     "CannotModel",
@@ -367,6 +370,7 @@ __all__ = [
     "Loss",
     "Maintenance",
     "MaxFails",
+    "Measured",
     "Migrate",
     "MigrationStep",
     "Mixture",
@@ -396,6 +400,7 @@ __all__ = [
     "Random",
     "Recreate",
     "Release",
+    "Releases",
     "Remedy",
     "Remove",
     "Replay",
@@ -436,6 +441,7 @@ __all__ = [
     "Work",
     "Workload",
     "big_bang",
+    "calibrate",
     "compare",
     "compare_effects",
     "estimate",

@@ -114,10 +114,7 @@ class Releases(Declared):
             raise ValueError(f"got {said} of every and per_month; give `every` (time between two) or `per_month`")
         found = [
             at(("upgrade", field), f"a calendar says {what}; leave it out")
-            for field, what in (
-                ("at", "when, by `every` and `first`"),
-                ("name", "what it is called, by its name there"),
-            )
+            for field, what in _SAID.items()
             if field in self.upgrade.model_fields_set
         ]
         if found:
