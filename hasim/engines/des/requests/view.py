@@ -77,7 +77,7 @@ class View:
         self.detector: Detector | None = None
         if part.ejection is not None:
             self.detector = part.ejection.start(count, streams[f"{name}/ejection"])
-        self.watchers: list[Callable[[], None]] = []  # told when checks, or news of readiness, have changed anything
+        self.watchers: list[Callable[[], None]] = []  # told when who is used has changed
         self._wake: Alarm | None = None
         self._wake_at = inf
 
@@ -148,8 +148,7 @@ class View:
             self._ramp(index, self._rises[index], 1)
         self.refresh()
         self._changed()
-        for watcher in self.watchers:
-            watcher()
+        self._tell()
         return True
 
     def is_let_in(self, index: int) -> bool:
@@ -163,6 +162,11 @@ class View:
             self._say("server drained" if self._drained[index] else "server let in", index, "the operator")
             self.refresh()
             self._changed()
+            self._tell()
+
+    def _tell(self) -> None:
+        for watcher in self.watchers:
+            watcher()
 
     def _ramp(self, index: int, rise: int, step: int) -> None:
         """Raise the weight by one step of twenty, unless the server has fallen, or risen again, since."""
@@ -171,6 +175,7 @@ class View:
         self.backends[index].weight = self._weights[index] * step / SLOW_START_STEPS
         if step > 1:
             self.refresh()
+            self._tell()
         if step < SLOW_START_STEPS:
             pause = self._part.slow_start / SLOW_START_STEPS
             Alarm(self._env, self._env._now + pause, lambda: self._ramp(index, rise, step + 1))
@@ -195,6 +200,7 @@ class View:
             self.refresh()
             if any(turn.usable for turn in turns):
                 self._changed()
+            self._tell()
         self._set_wake()
 
     def _set_wake(self) -> None:

@@ -93,6 +93,7 @@ class Places:
         self.writers: list[Any] = []  # the upgrades that write down how things stand
         self.orders = 0  # numbers what was said
         self.reached = [0 for _ in self.fronts]  # the last of it that each balancer has heard
+        self._telling = False  # whether balancers are being told of a pod, which is no news
         self._pending: deque[tuple[str, str]] = deque()  # pods without a place, and their versions
         for place in self.places[:first]:
             place.pod, place.version, place.ready = place.replica.name, version, True
@@ -218,6 +219,8 @@ class Places:
 
     def views_changed(self) -> None:
         """A balancer uses other servers than before."""
+        if self._telling:
+            return
         if self.gate == "balancer":
             for place in self.places:
                 self._look(place)
@@ -282,12 +285,14 @@ class Places:
     def _known(self, place: Place, there: bool) -> None:
         """Tell those that cannot find out by themselves."""
         index = place.replica.index
+        self._telling = True
         for direct in self.directs:
             assert isinstance(direct, Direct)
             direct.place(index, there)
         for front in self.fronts:
             if is_blind(front) and place.known is not there:
                 front.drain(index, by=-1 if there else 1)
+        self._telling = False
         place.known = there
 
     def close(self, end: float) -> None:

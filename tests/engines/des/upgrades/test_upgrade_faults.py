@@ -209,6 +209,33 @@ def test_an_operator_drains_beside_an_upgrade() -> None:
     assert (run.requests.outcome[late] == OK).all()
 
 
+LOOKING = {"check": {"interval": "1s", "rise": 1}}
+
+
+def test_a_rollout_that_waits_for_balancers_hears_of_operators() -> None:
+    """A server that is drained is waited for until it is let in again."""
+    upgrade = ha.InPlace("api", at="5s", batch=4, gate="balancer")
+    drain = ha.Drain("api-1", at="4s", lasting="30s")
+    assert only(play(zoned(LOOKING), upgrade, ha.Load(rate=30), drain, over=100)).ended_s == pytest.approx(34.0)
+
+
+def test_a_rollout_that_waits_for_balancers_hears_of_ejections() -> None:
+    """An address that was ejected for its errors is out of use for 30 s, whatever runs there by then."""
+    ejection = {"kind": "outlier_detection", "base_ejection": "30s", "interval": "1s", "max_ejection": 1.0}
+    upgrade = ha.InPlace("api", at="10s", batch=4, gate="balancer")
+    errors = ha.ErrorAnswers("api-1", at="4s", lasting="5s")
+    log = only(play(zoned({**LOOKING, "ejection": ejection}), upgrade, ha.Load(rate=60), errors, over=200))
+    assert log.outcome == "rolled out" and log.ended_s is not None and 34.0 < log.ended_s < 45.0
+
+
+def test_a_server_that_is_let_in_slowly_is_met_by_ever_more() -> None:
+    """In twenty steps of its weight, beside three others."""
+    upgrade = ha.InPlace("api", pause="60s")
+    log = only(play(zoned({**LOOKING, "slow_start": "20s"}), upgrade, ha.Load(rate=10), over=60))
+    weights = np.arange(1, 21) / 20
+    assert log.exposure[log.exposure > 0] == pytest.approx(weights / (3 + weights))
+
+
 def test_a_peak_in_the_middle_meets_the_capacity_that_is_left() -> None:
     """Four servers carry a peak that three do not: only the rollout that goes below four queues."""
     cluster = zoned({}, takes={"fixed": "50ms"}, slots=1, start_up={"fixed": "10s"})
