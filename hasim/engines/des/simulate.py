@@ -75,15 +75,14 @@ def simulate(
 ) -> Run:
     """Play one history of a cluster, or of a scenario with its scripted faults, and tell what happened.
 
-    `over` is how long. The history begins with everything new and the calendar on its first page, or
-    somewhere in the long run (`start="steady"`). `seed` makes it repeatable; without one, the run says which
-    it drew. Quorums that declare `raft` play it, message by message; without `protocols` their elections are drawn
-    from the same law as in the other engines, which is faster. `level` is that of the intervals.
+    `over` is how long. The history begins with everything new and the calendar on its first page, or somewhere in the
+    long run (`start="steady"`). `seed` makes it repeatable; without one, the run says which it drew. Quorums that
+    declare `raft` play it, message by message; without `protocols` their elections are drawn from the same law as in
+    the other engines, which is faster. `level` is that of the intervals.
     Loads, of the model or the scenario, are played request by request (`Run.requests`), or task by task where they go
-    to a queue (`Run.tasks`), unless `requests` is false, or
-    `protocols` is, which leaves those of the model out too. Liveness probes are played with the requests, and without
-    any load as well. Planned releases are played one by one, without any load as pods that come and go; figures of time
-    count a pod from its start, `Run.upgrades` by whether it is ready.
+    to a queue (`Run.tasks`), unless `requests` is false, or `protocols` is, which leaves those of the model out too.
+    Liveness probes are played with the requests, and without any load as well. Planned releases are played one by one,
+    without any load as pods that come and go; figures of time count a pod from its start, `Run.upgrades` when ready.
     `progress(done, total)`, in simulated seconds, is called now and then. Ctrl-C ends the history where it is, and
     what happened up to then is returned.
     """
@@ -94,13 +93,11 @@ def simulate(
     _check(cluster, start, level, protocols, requests)
     loads, tasks = _loads(scenario, length, protocols) if requests else ((), ())
     killed = _killed(cluster) if protocols and requests else ()
-    planned = releases_in(cluster, length, Streams(seed), start == "steady", scenario.upgrades)
-    changes = (*scenario.upgrades, *planned)
+    changes = releases_in(cluster, length, Streams(seed), start == "steady", scenario.upgrades)
     # What was measured of the releases is not seen beside the releases themselves.
     cluster, first = with_room(cluster.model_copy(update={"upgrades": {}}), changes)
     held = any(isinstance(upgrade, NodeByNode) for upgrade in scenario.upgrades)
-    system, variables = _with_holds(cluster, bool(faults) or held, killed, tuple(first))
-    holds, kills, absent = variables
+    system, (holds, kills, absent) = _with_holds(cluster, bool(faults) or held, killed, tuple(first))
     warm_up = _warm_up(system) if start == "steady" else 0.0
     refuse_endless(system, length + warm_up, EVENTS_MAX, "simulate")
     _refuse_what_is_left_out(system, protocols, requests)

@@ -20,11 +20,11 @@ RELEASES_MAX: Final = 100_000
 def releases_in(
     cluster: Cluster, length: float, streams: Streams, steady: bool, scripted: Sequence[Upgrade]
 ) -> tuple[Upgrade, ...]:
-    """Return every planned release that begins in a run of `length` seconds, in order of time.
+    """Return the upgrades of the scenario (`scripted`), and each planned release that begins in so many seconds.
 
-    Each has a name ("weekly #1") and a version ("v2.1") of its own, and so luck of its own. In a steady start the
-    calendar is at a random phase. Raises CannotModel for more than anybody could want, and ModelError where an upgrade
-    of the scenario (`scripted`) has the name of a release.
+    Each release has a name ("weekly #1") and a version ("v2.1") of its own, and so luck of its own. In a steady start
+    the calendar is at a random phase. Raises CannotModel for more than anybody could want, and ModelError where an
+    upgrade of the scenario has the name of a release.
     """
     calendar = cluster.upgrades
     phase = 0.0
@@ -39,7 +39,7 @@ def releases_in(
     for upgrade in scripted:
         if upgrade.called in names:
             raise ModelError(f"got an upgrade {upgrade.called!r}, which is the name of a planned release", "during")
-    return tuple(sorted(found, key=lambda each: each.at))
+    return (*scripted, *sorted(found, key=lambda each: each.at))
 
 
 def _of(name: str, releases: Releases, length: float, phase: float, endless: bool) -> list[Upgrade]:
