@@ -399,6 +399,17 @@ def test_a_bad_release_is_dealt_with_before_the_next() -> None:
     assert first.exposure[-1] == 0.0  # the second of its name is another one
 
 
+def test_a_decision_that_outlasts_the_rollout_is_waited_for() -> None:
+    """It is noticed in the middle, rolled out, and rolled back 30 s after it was noticed; then comes the next."""
+    detection = noticed(3.0, rollback="human", decide={"fixed": "30s"})
+    one = ha.Rolling("api", name="one", surge=1, unavailable=0, release=bad(), detection=detection)
+    run = play(scene(4, 2.0), one, ha.Rolling("api", name="two", at="5s"), over=100)
+    first, second = run.upgrades["one"], run.upgrades["two"]
+    assert first.when("rolled out") == pytest.approx(8.0, abs=1e-3)
+    assert first.when("rollback begun") == pytest.approx(35.0, abs=1e-3)
+    assert first.outcome == "rolled back" and second.began_s == first.ended_s == pytest.approx(43.0, abs=1e-3)
+
+
 def test_two_pools_are_upgraded_at_once() -> None:
     parts: dict[str, Any] = {
         name: {"kind": "pool", "replicas": 3, "serving": {"takes": "1ms", "start_up": {"fixed": "2s"}}}
