@@ -36,6 +36,7 @@ _COLOURS: Final = {
     "burst": YELLOW,
     "failover": VERMILION,
     "planned": PURPLE,
+    "upgrade": PURPLE,
 }
 
 

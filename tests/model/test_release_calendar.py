@@ -7,6 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from scipy import stats
 
 import hasim as ha
 from hasim.model.schema import model_schema
@@ -159,6 +160,19 @@ def test_missing_members_leave_less_room_for_failures() -> None:
     two_of_three, both_of_two = 3 * q**2 - 2 * q**3, 1 - (1 - q) ** 2
     assert with_releases is not None
     assert with_releases.value == pytest.approx((1 - share) * two_of_three + share * both_of_two, rel=1e-9)
+
+
+def test_a_large_pool_is_solved_turn_by_turn() -> None:
+    """Thirty servers of which one to eight are missing: the binomial law, with the time that so many are missing."""
+    missing = [600.0 - 60.0 * j for j in range(8)]
+    plain = model(replicas=30, measured={"missing": [f"{time:g}s" for time in missing]}).to_plain()
+    plain["parts"]["api"]["required"] = 22
+    found = ha.solve(ha.Cluster(**plain, failures={"api": [ha.Failure(mtbf="10h", mttr="30m")]}))
+    q, figures = 0.5 / 10.5, found.services["cluster"]
+    expected = (1 - sum(missing) / WEEK) * stats.binom.sf(8, 30, q)
+    expected += sum(time / WEEK * stats.binom.sf(8 - j, 30 - j, q) for j, time in enumerate(missing, 1))
+    assert figures.unavailability is not None
+    assert figures.unavailability.value == pytest.approx(expected, rel=1e-6)  # windows are whole parts of 2^-20 s
 
 
 def test_results_say_what_an_outage_of_a_release_is() -> None:

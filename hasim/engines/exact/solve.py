@@ -93,10 +93,9 @@ class _Solver:
         up, full = substitute(service.up, self.never), substitute(service.full, self.never)
         chains = self._chains(service.name, [up, full])
         steadily = Steadily(self.system, self.diagram, chains, self.plan, self.blocks)
-        node = self.diagram.build(up)
-        steady = steadily.figures(node)
+        steady = steadily.figures(up)
         # Up, but with something missing that it needs to be whole.
-        degraded = None if full == up else steadily.availability(node & ~self.diagram.build(full))[0]
+        degraded = None if full == up else steadily.one_without(up, full)
         figures = ServiceFigures(
             name=service.name,
             availability=Estimate.exact(steady.up),

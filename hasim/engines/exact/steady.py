@@ -15,6 +15,7 @@ from hasim.engines.exact.calendar import Calendar
 from hasim.engines.exact.chain import Chain
 from hasim.engines.exact.diagram import Diagram, Node
 from hasim.engines.exact.symmetry import Key, orbits, sites
+from hasim.model.structure import Expr, substitute
 from hasim.model.system import System
 
 
@@ -102,10 +103,10 @@ class Steadily:
 
     # Figures of a service.
 
-    def figures(self, node: Node) -> Steady:
+    def figures(self, condition: Expr) -> Steady:
         """Everything in the long run, over the calendar of planned windows."""
         total = Steady(0.0, 0.0, 0.0)
-        views = {state: self._in_windows(node, state) for state in self.plan.shares}
+        views = {state: self._in_windows(condition, state) for state in self.plan.shares}
         for state, share in self.plan.shares.items():
             here = self._between_windows(views[state])
             total.up += share * here.up
@@ -115,7 +116,7 @@ class Steadily:
                 for variable, value in its.items():
                     mine[variable] = mine.get(variable, 0.0) + share * value
             for variable in state:
-                open_again = self._in_windows(node, state - {variable})
+                open_again = self._in_windows(condition, state - {variable})
                 decides = share * self.both(open_again & ~views[state])[0]
                 total.critical[variable] = total.critical.get(variable, 0.0) + decides
         for (before, after), rate in self.plan.changes.items():
@@ -124,12 +125,25 @@ class Steadily:
 
     def availability(self, node: Node) -> tuple[float, float]:
         """(P true, P false) over the calendar."""
-        pairs = [(share, self.both(self._in_windows(node, state))) for state, share in self.plan.shares.items()]
+        shares = self.plan.shares.items()
+        pairs = [(share, self.both(self.diagram.fix(node, self._windows(state)))) for state, share in shares]
         return sum(share * up for share, (up, _) in pairs), sum(share * down for share, (_, down) in pairs)
 
-    def _in_windows(self, node: Node, state: frozenset[int]) -> Node:
+    def one_without(self, one: Expr, other: Expr) -> float:
+        """P(one condition holds and the other does not) over the calendar."""
+        return sum(
+            share * self.both(self._in_windows(one, state) & ~self._in_windows(other, state))[0]
+            for state, share in self.plan.shares.items()
+        )
+
+    def _in_windows(self, condition: Expr, state: frozenset[int]) -> Node:
+        # Windows are filled in before a diagram is built: one of all windows, which may overlap in any way as far as
+        # it knows, would be far larger than those of the few states that there are.
+        return self.diagram.build(substitute(condition, self._windows(state)))
+
+    def _windows(self, state: frozenset[int]) -> dict[int, bool]:
         first = len(self.system.units) + len(self.system.switches)
-        return self.diagram.fix(node, {v: v not in state for v in range(first, self.system.variables)})
+        return {v: v not in state for v in range(first, self.system.variables)}
 
     def _between_windows(self, node: Node) -> Steady:
         up, down = self.both(node)
