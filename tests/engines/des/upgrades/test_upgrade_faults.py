@@ -165,10 +165,11 @@ def test_a_host_that_falls_in_the_middle_is_waited_for(strategy: str, look: str)
     assert (run.requests.outcome[late] == OK).all()
 
 
-def test_pods_that_are_down_already_are_not_counted_on() -> None:
+@pytest.mark.parametrize("host", HOSTS)
+def test_pods_that_are_down_already_are_not_counted_on(host: str) -> None:
     """One of four is missing when it begins: with one that may be unavailable, none of the others goes before it."""
     upgrade = ha.Rolling("api", at="20s", surge=1, unavailable=1)
-    log = only(play(zoned({}), upgrade, *fault_of("host", 5.0, 500.0), over=100))
+    log = only(play(zoned({}), upgrade, ha.Crash(host, at="5s", lasting="500s"), over=100))
     assert log.min_ready == 3 and log.ready[0].sum() == 3
     whole = only(play(zoned({}), upgrade, over=100))
     assert whole.min_ready == 3 and whole.ready[0].sum() == 3 and whole.duration_s <= log.duration_s
