@@ -24,7 +24,7 @@ from hasim.results.phases import Phase, fault_spans, phases_frame, phases_of
 from hasim.results.request_log import RequestLog, instant
 from hasim.results.stored import DataLog
 from hasim.results.tasks import TaskLog
-from hasim.results.upgrades import UpgradeLog, clipped, in_sequence
+from hasim.results.upgrades import UpgradeLog, clipped
 from hasim.units import YEAR, human
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ class Run:
                 inside = not flat.size or (flat[0] >= self.start_s and flat[-1] <= self.end_s)
                 assert inside and bool(np.all(np.diff(flat) >= 0)), f"{kind} of {name} are out of order"
             object.__setattr__(self, kind, rows)
-        object.__setattr__(self, "upgrades", in_sequence(self.upgrades))
 
     @property
     def engine(self) -> str:

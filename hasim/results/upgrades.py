@@ -3,51 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hasim.declared import shown
+from hasim.errors import ModelError
 from hasim.results.fates import CUT_OFF, SERVED
-from hasim.results.outcomes import CODES, ERROR, OK
-from hasim.results.request_log import RequestLog
-from hasim.units import human, seconds, share
+from hasim.results.outcomes import ERROR, NOTICE, OK
+from hasim.results.request_log import RequestLog, instant
+from hasim.results.spans import Spans
+from hasim.units import human, share
 
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Spans", "UpgradeLog", "clipped"]
 
-@dataclass(frozen=True, eq=False)
-class Spans:
-    """Who was where: rows of server, from and to (seconds), and the version that ran there."""
-
-    servers: tuple[str, ...]
-    begins_s: NDArray[np.float64]
-    ends_s: NDArray[np.float64]
-    versions: tuple[str, ...]
-
-    def version_of(self, log: RequestLog) -> NDArray[np.int32]:
-        """Return for each request the place in `names` of the version that answered, or failed to; -1: none."""
-        found = np.full(len(log), -1, dtype=np.int32)
-        names = self.names
-        for number, server in enumerate(log.servers):
-            mine = [row for row, name in enumerate(self.servers) if name == server]
-            rows = np.flatnonzero(log.server == number)
-            if not mine or not rows.size:
-                continue
-            mine.sort(key=lambda row: self.begins_s[row])
-            begins = self.begins_s[mine]
-            place = np.searchsorted(begins, log.ended_s[rows], side="right") - 1
-            versions = np.array([names.index(self.versions[row]) for row in mine], dtype=np.int32)
-            found[rows] = np.where(place >= 0, versions[np.maximum(place, 0)], -1)
-        return found
-
-    @property
-    def names(self) -> list[str]:
-        """The versions, in order of their first pod."""
-        order = np.argsort(self.begins_s, kind="stable")
-        return list(dict.fromkeys(self.versions[row] for row in order))
+ENDS: Final = ("rolled out", "rolled back")
+_TURNS: Final = ("rollout begun", "rollback begun", *ENDS)
+_STEPS: Final = ("at_s", "ready", "starting", "leaving", "exposure")
+_TINY: Final = 1e-9  # shares of requests are sums of floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +34,12 @@ class UpgradeLog:
 
     `at_s` are the times, in seconds of the run's clock, from each of which on `ready`, `starting` and `leaving` pods
     stand as they do: shape (k, 2), the old version and the new one. `exposure` is the share of requests that meet the
-    new version (k,). `ended_s` is when all pods had the version that they should have, None if that never came;
-    `noticed_s` when a bad version was noticed. `spans` says which version ran where, in the whole run.
+    new version (k,). `ended_s` is when all pods last had the version that they should have, None if that never came;
+    `noticed_s` when a bad version was noticed. `spans` says which version ran where, in the whole run. Steps go on to
+    the end of the run, so that they tell when a later upgrade took the version away.
+
+    Of an upgrade that the run did not see to its end (`cut_off`) all figures are so far. Amounts (requests, server
+    time, exposure) and extremes are those from `run_start_s` to `run_end_s`; its times are told from its begin.
     """
 
     name: str
@@ -79,41 +61,100 @@ class UpgradeLog:
     facts: tuple[tuple[float, str], ...]
     spans: Spans
     own_state: bool = False
+    run_start_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Check that steps are in order, and as many of each."""
         count = len(self.at_s)
         assert self.ready.shape == self.starting.shape == self.leaving.shape == (count, 2), "steps differ in number"
+        assert self.exposure.shape == (count,), "steps differ in number"
         assert bool(np.all(np.diff(self.at_s) > 0)), "steps are out of order"
+
+    def between(self, start_s: float, end_s: float) -> UpgradeLog | None:
+        """Return it as seen by a piece of the run, in seconds; None if nothing of it happened there.
+
+        It is what a run would show that ended at `end_s`, and that counts requests, servers and exposure from
+        `start_s` on. One that began or ended before the piece keeps its times; one that was over by then is left out.
+        """
+        if self.began_s >= end_s or self.over_s <= start_s:
+            return None
+        steps = {name: getattr(self, name)[self.at_s < end_s] for name in _STEPS}
+
+        def seen(at: float | None) -> float | None:
+            return None if at is None or at > end_s else at
+
+        return replace(
+            self,
+            run_start_s=max(start_s, self.run_start_s),
+            run_end_s=min(end_s, self.run_end_s),
+            ended_s=seen(self.ended_s),
+            noticed_s=seen(self.noticed_s),
+            facts=tuple(fact for fact in self.facts if fact[0] <= end_s),
+            **steps,
+        )
 
     # What it was.
 
     @property
     def outcome(self) -> str:
-        """How it ended: rolled out, rolled back, or under way."""
-        ends = [kind for _, kind in self.facts if kind in ("rolled out", "rolled back")]
-        if self.ended_s is None or not ends:
-            return "under way"
-        return ends[-1]
+        """How it ended: rolled out or rolled back; or under way, also if that is a rollback."""
+        last = next((kind for _, kind in reversed(self.facts) if kind in _TURNS), "")
+        return last if last in ENDS and self.ended_s is not None else "under way"
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the run ended before all was done: it is under way, or a bad version is still met by requests."""
+        return self.outcome == "under way" or self._is_still_met
 
     @property
     def until_s(self) -> float:
-        """Its end, or that of the run."""
-        return self.run_end_s if self.ended_s is None else self.ended_s
+        """Its end, or that of the run; seconds of the run's clock."""
+        return self.run_end_s if self.ended_s is None or self.outcome == "under way" else self.ended_s
 
     @property
     def duration_s(self) -> float:
-        """How long it took, in seconds; so far, if it is under way."""
+        """How long it took until all pods had the version that they should have; so far, if it is under way; seconds.
+
+        If a version was rolled out and came back later, that is the whole time until it had come back.
+        """
         return self.until_s - self.began_s
+
+    @property
+    def settled_s(self) -> float:
+        """When its last pods had gone and balancers had heard of the last ones that came; seconds of the run's clock.
+
+        That is at its end or later. It is the end of the run if they never did.
+        """
+        if self.outcome == "under way" or not len(self.at_s):
+            return self.until_s
+        alone = self.ready > 0
+        heard = np.where(
+            alone[:, 0] & ~alone[:, 1], self.exposure <= _TINY,
+            np.where(alone[:, 1] & ~alone[:, 0], self.exposure >= 1 - _TINY, True),
+        )  # fmt: skip
+        calm = (self.leaving.sum(axis=1) == 0) & heard
+        here = max(int(np.searchsorted(self.at_s, self.until_s, side="right")) - 1, 0)
+        later = np.flatnonzero(calm[here:])
+        return max(float(self.at_s[here + later[0]]), self.until_s) if later.size else self.run_end_s
+
+    @property
+    def over_s(self) -> float:
+        """When it was over for clients, as far as pods and balancers tell; seconds of the run's clock.
+
+        That is when it had settled, and when none could meet a bad version any more.
+        """
+        return self.run_end_s if self._is_still_met else max(self.settled_s, self.last_met_s or 0.0)
 
     def when(self, kind: str) -> float | None:
         """When something was first told of it, in seconds; None if never."""
         return next((at for at, said in self.facts if said == kind), None)
 
+    # Pods and servers.
+
     @property
     def min_ready(self) -> int:
-        """The fewest pods that were ready at once, of either version."""
-        inside = self.at_s <= self.until_s
+        """The fewest pods that were ready at once, of either version, whether or not balancers knew them."""
+        inside = self._lengths(self.until_s) > 0
         return int(self.ready[inside].sum(axis=1).min()) if inside.any() else self.replicas
 
     @property
@@ -124,22 +165,44 @@ class UpgradeLog:
     @property
     def most_pods(self) -> int:
         """The most pods that there were at once, those that start or leave included."""
-        return int(self._pods().max()) if len(self.at_s) else self.replicas
-
-    @property
-    def exposure_s(self) -> float:
-        """How long all requests together met the new version, in seconds of all of them, to the end of the run."""
-        return float(np.sum(self.exposure * self._lengths(self.run_end_s)))
+        inside = self._lengths(self.settled_s) > 0
+        return int(self._pods()[inside].max()) if inside.any() else self.replicas
 
     @property
     def extra_server_s(self) -> float:
-        """Server time beyond that of the replicas, in seconds, while it went on."""
-        return float(np.sum((self._pods() - self.replicas) * self._lengths(self.until_s)))
+        """Server time beyond that of the replicas, in seconds, until its last pod had left; never below zero."""
+        beyond = np.maximum(self._pods() - self.replicas, 0)
+        return float(np.sum(beyond * self._lengths(self.settled_s)))
 
     @property
     def server_s(self) -> float:
-        """Server time while it went on, in seconds, with pods that start and leave."""
-        return float(np.sum(self._pods() * self._lengths(self.until_s)))
+        """Server time of all pods, in seconds, those that start and leave included, until its last pod had left.
+
+        Strategies that take unequally long are compared by what they cost beyond the replicas, or by `server_hours`.
+        """
+        return float(np.sum(self._pods() * self._lengths(self.settled_s)))
+
+    def version_mix(self) -> pd.DataFrame:
+        """Return a frame of the version mix over time: the share of ready pods that have each version.
+
+        Index `at_s`, from which time on it is so; a column for the old version and one for the new; NaN while none is
+        ready.
+        """
+        import pandas as pd
+
+        total = self.ready.sum(axis=1, keepdims=True).astype(np.float64)
+        mix = np.divide(self.ready, total, out=np.full(self.ready.shape, np.nan), where=total > 0)
+        return pd.DataFrame(mix, index=pd.Index(self.at_s, name="at_s"), columns=[self.old, self.new])
+
+    # Who met the new version.
+
+    @property
+    def exposure_s(self) -> float:
+        """How long requests met the new version, in seconds of all of them: half of them for 10 s are 5 s.
+
+        It goes on for as long as they do: to the end of the run, or until a later upgrade has taken the version away.
+        """
+        return float(np.sum(self.exposure * self._lengths(self.run_end_s)))
 
     @property
     def first_met_s(self) -> float | None:
@@ -149,103 +212,166 @@ class UpgradeLog:
 
     @property
     def last_met_s(self) -> float | None:
-        """When the last could, after a rollback; None if they still can."""
+        """From when on none could any more, in seconds; None if they still can, or never could."""
         met = np.flatnonzero(self.exposure > 0)
-        if not met.size or met[-1] + 1 == len(self.at_s):
+        if not met.size:
+            return None
+        if met[-1] + 1 == len(self.at_s) or (self.ready + self.starting)[-1, 1]:
             return None
         return float(self.at_s[met[-1] + 1])
 
     @property
     def detect_s(self) -> float | None:
-        """From the first request that could meet a bad version until it was noticed, in seconds."""
+        """From the first request that could meet a bad version until it was noticed, in seconds.
+
+        None if it was not noticed, or before any request could meet it.
+        """
         if not self.bad or self.noticed_s is None or self.first_met_s is None:
             return None
         return max(self.noticed_s - self.first_met_s, 0.0)
 
     @property
     def recover_s(self) -> float | None:
-        """From the first request that could meet a bad version until none could any more, in seconds."""
+        """From the first request that could meet a bad version until none could any more, in seconds; None if never."""
         if not self.bad or self.first_met_s is None or self.last_met_s is None:
             return None
         return self.last_met_s - self.first_met_s
+
+    @property
+    def _is_still_met(self) -> bool:
+        return self.bad and self.first_met_s is not None and self.last_met_s is None
 
     def _pods(self) -> NDArray[np.int64]:
         return np.asarray((self.ready + self.starting + self.leaving).sum(axis=1))
 
     def _lengths(self, end: float) -> NDArray[np.float64]:
-        """How long each step lasted up to an end."""
-        times = np.minimum(np.append(self.at_s, max(end, self.at_s[-1] if len(self.at_s) else end)), end)
-        return np.diff(times)
+        """How long each step lasted within the run and up to an end."""
+        if not len(self.at_s):
+            return np.empty(0)
+        return np.diff(np.clip(np.append(self.at_s, np.inf), self.run_start_s, max(end, self.run_start_s)))
 
     # With the requests of the run.
 
-    def failed(self, log: RequestLog) -> int:
-        """How many requests that arrived while it went on were not served; what the run cut off is left out.
+    def met(self, log: RequestLog) -> NDArray[np.intp]:
+        """Return which requests of a log were under way while it went on, whatever their load, ascending.
 
-        From the begin to the end, or for a bad version that nobody rolled back, to the end of the run.
+        That is from its begin until it had settled; for a bad version, until none could meet it any more; otherwise to
+        the end of the run. If nobody was there at its end to serve, it goes on until a request finds a server again.
         """
-        part = self._during(log)
-        return int(np.count_nonzero((part.fate != SERVED) & (part.fate != CUT_OFF)))
+        last = int(np.searchsorted(log.arrived_s, self._over_for(log)))
+        return np.flatnonzero(log.ended_s[:last] > self.began_s)
 
-    def failed_share(self, log: RequestLog) -> float:
-        """The share of these."""
-        part = self._during(log)
-        judged = int(np.count_nonzero(part.fate != CUT_OFF))
-        return self.failed(log) / judged if judged else 0.0
+    def _over_for(self, log: RequestLog) -> float:
+        """When it was over as clients saw it: balancers hear of servers after pods are ready."""
+        over = self.over_s
+        first = int(np.searchsorted(log.arrived_s, self.until_s))
+        known = not set(log.servers).isdisjoint(self.spans.servers)
+        if self.outcome == "under way" or not known or not first or log.fate[first - 1] == SERVED:
+            return over
+        if self.spans.version_of(log, np.array([first - 1]))[0] >= 0:
+            return over
+        # One that was tried several times may have arrived long before it found somebody.
+        found = (self.spans.version_of(log, slice(first, None)) >= 0) & (log.attempts[first:] == 1)
+        return max(over, float(log.arrived_s[first:][found].min(initial=self.run_end_s)))
 
-    def _during(self, log: RequestLog) -> RequestLog:
-        end = self.run_end_s if self.bad and self.last_met_s is None else max(self.until_s, self.last_met_s or 0.0)
-        return log.between(max(self.began_s, log.start_s), min(max(end, self.began_s + 1e-9), log.end_s))
+    def failed(self, log: RequestLog) -> int:
+        """How many requests that were under way meanwhile were not served, notices included, for whatever reason.
+
+        Those that the end of the run cut off are left out; see `met` for what counts as meanwhile.
+        """
+        return _failed(log, self.met(log))
+
+    def failed_share(self, log: RequestLog) -> float | None:
+        """The share of these among all requests whose fate is known; None if there was none."""
+        return _failed_share(log, self.met(log))
 
     def by_version(self, log: RequestLog) -> pd.DataFrame:
-        """Return a frame with a row for each version, and one for none: requests answered and failed."""
+        """Return a frame with a row for each version, and one for none: requests answered and failed meanwhile.
+
+        A request belongs to the version in its server's place when it was answered or failed (see
+        `Spans.version_of`); none are those that no server had, or one that was gone.
+        """
         import pandas as pd
 
-        part = self._during(log)
-        version = self.spans.version_of(part)
-        names = self.spans.names
-        served, failed = part.fate == SERVED, (part.fate != SERVED) & (part.fate != CUT_OFF)
-        rows = {
-            name: [
-                int(np.count_nonzero(served & (version == place))),
-                int(np.count_nonzero(failed & (version == place))),
-            ]
-            for place, name in [*enumerate(names), (-1, "none")]
-        }
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["served", "failed"]).rename_axis("version")
+        rows = self.met(log)
+        version, fate = self.spans.version_of(log, rows), log.fate[rows]
+        served, failed = fate == SERVED, (fate != SERVED) & (fate != CUT_OFF)
+        counts = {}
+        for place, name in [*enumerate(self.spans.names), (-1, "none")]:
+            its = version == place
+            if name in (self.old, self.new, "none") or its.any():
+                counts[name] = [int(np.count_nonzero(served & its)), int(np.count_nonzero(failed & its))]
+        return pd.DataFrame.from_dict(counts, orient="index", columns=["served", "failed"]).rename_axis("version")
+
+    def lost_by_switch(self, log: RequestLog) -> int:
+        """How many writes that were answered well were out of sight after the switch, each version having its own data.
+
+        These are what the old version has written since the new one's copy was made, at the begin, and also after the
+        switch where clients or balancers had not heard of it. A switch back brings them into sight again. Zero without
+        a switch, and where both versions share their data.
+        """
+        switches = self._switches()
+        if not switches:
+            return 0
+        return self._written(log, self.old, switches[1] if len(switches) > 1 else self._gone_s(switches[0]))
+
+    def lost_by_switching_back(self, log: RequestLog) -> int:
+        """How many writes that were answered well were lost by a switch back: all that the new version has written."""
+        return self._written(log, self.new, np.inf) if len(self._switches()) > 1 else 0
 
     def lost_writes(self, log: RequestLog) -> int:
-        """How many writes that were answered well were lost, since each version had a store of its own.
+        """How many writes that were answered well were lost by the switch, and by a switch back; both count."""
+        return self.lost_by_switch(log) + self.lost_by_switching_back(log)
 
-        A switch loses what the version before it has written since the other's copy was made, at the begin; a switch
-        back loses what the new one has written. With shared state none are lost.
-        """
-        if not self.own_state:
-            return 0
-        good = (log.outcome == OK) & log.write & (log.ended_s >= self.began_s)
-        version = self.spans.version_of(log)
-        names = self.spans.names
-        back = self.outcome == "rolled back"
-        loser = self.new if back else self.old
-        if (self.when("switched") is None) or loser not in names:
-            return 0
-        return int(np.count_nonzero(good & (version == names.index(loser))))
+    def _switches(self) -> list[float]:
+        return [at for at, kind in self.facts if kind == "switched"] if self.own_state else []
 
-    def budget_used(self, log: RequestLog, target: float | str, window: str = "30d") -> float:
+    def _gone_s(self, since: float) -> float:
+        """When the last pod of the old version had left after that; a later upgrade may bring such a version again."""
+        there = (self.ready + self.starting + self.leaving)[:, 0] > 0
+        gone = np.flatnonzero(~there & (self.at_s >= since))
+        return float(self.at_s[gone[0]]) if gone.size else np.inf
+
+    def _written(self, log: RequestLog, version: str, until: float) -> int:
+        """Writes that a version answered well, after the begin, up to then."""
+        if version not in self.spans.names:
+            return 0
+        good = (log.outcome == OK) & log.write & (log.ended_s > self.began_s) & (log.ended_s <= until)
+        return int(
+            np.count_nonzero(self.spans.version_of(log, np.flatnonzero(good)) == self.spans.names.index(version))
+        )
+
+    def budget_used(self, log: RequestLog, target: float | str, window: float | str = "30d") -> float:
         """The share of an error budget that it used: failed requests over those that may fail in the window.
 
-        `target` is the availability that was promised, like "99.9%"; requests are taken to come at the run's mean rate.
+        `target` is the share of requests that was promised, like "99.9%"; requests are taken to come at the log's mean
+        rate. A budget of nothing is used up infinitely by a single one. ModelError if there are no requests.
         """
-        allowed = (1.0 - share(target)) * len(log) / (log.end_s - log.start_s) * seconds(window)
-        return self.failed(log) / allowed if allowed else float("inf")
+        try:
+            promised = share(target)
+        except ValueError as error:
+            raise ModelError(str(error), "target") from None
+        length = instant(window, "window")
+        if not 0 < length < np.inf:
+            raise ModelError(f"got {shown(window)}; the window of a budget is longer than zero, like '30d'", "window")
+        if not len(log):
+            raise ModelError("the run has no requests, so that nothing says how many may fail; give it a load")
+        allowed = (1.0 - promised) * len(log) / (log.end_s - log.start_s) * length
+        failed = self.failed(log)
+        return failed / allowed if allowed else float("inf") if failed else 0.0
 
     # As a table.
 
     def figures(self, log: RequestLog | None = None) -> dict[str, Any]:
-        """Return its figures by name; those of requests with the log of the run."""
+        """Return its figures by name; those of requests with the log of the run.
+
+        Times are in seconds, shares from 0 to 1. Where `cut_off` is true, the run ended before it was over, and all of
+        them are so far.
+        """
         rows: dict[str, Any] = {
             "strategy": self.strategy,
             "outcome": self.outcome,
+            "cut_off": self.cut_off,
             "bad": self.bad,
             "duration_s": self.duration_s,
             "min_capacity": self.min_capacity,
@@ -256,12 +382,13 @@ class UpgradeLog:
             "detect_s": self.detect_s,
             "recover_s": self.recover_s,
         }
-        if log is not None and len(log):
+        if log is not None:
+            met = self.met(log)
             rows |= {
-                "failed": self.failed(log),
-                "failed_share": self.failed_share(log),
-                "notices": int(np.count_nonzero(self._during(log).outcome == CODES["notice"])),
-                "errors": int(np.count_nonzero(self._during(log).outcome == ERROR)),
+                "failed": _failed(log, met),
+                "failed_share": _failed_share(log, met),
+                "notices": int(np.count_nonzero(log.outcome[met] == NOTICE)),
+                "errors": int(np.count_nonzero(log.outcome[met] == ERROR)),
                 "lost_writes": self.lost_writes(log),
             }
         return rows
@@ -278,18 +405,27 @@ class UpgradeLog:
 
     def to_json(self, log: RequestLog | None = None) -> dict[str, Any]:
         """Return plain data for JSON."""
-        facts = [{"at_s": at, "fact": kind} for at, kind in self.facts]
-        return {**self.figures(log), "part": self.part, "from": self.old, "to": self.new, "facts": facts}
+        facts = [{"at_s": float(at), "fact": kind} for at, kind in self.facts]
+        about = {"part": self.part, "from": self.old, "to": self.new, "began_s": float(self.began_s)}
+        return {**about, **self.figures(log), "facts": facts}
 
     def __str__(self) -> str:
-        said = f"{self.name} of {self.part}: {self.outcome} in {human(self.duration_s)}"
+        took = "for" if self.outcome == "under way" else "in"
+        said = f"{self.name} of {self.part}: {self.outcome} {took} {human(self.duration_s)}"
         return f"{said}, {self.min_ready} of {self.replicas} ready at least, {self.most_pods} pods at most"
 
 
-def lines(upgrades: Mapping[str, UpgradeLog], requests: RequestLog | None) -> list[str]:
-    """A line for each upgrade."""
-    said = []
-    for upgrade in upgrades.values():
-        failed = "" if requests is None else f", {upgrade.failed(requests)} requests not served"
-        said.append(f"{upgrade}{failed}")
-    return said
+def _failed(log: RequestLog, rows: NDArray[np.intp]) -> int:
+    fate = log.fate[rows]
+    return int(np.count_nonzero((fate != SERVED) & (fate != CUT_OFF)))
+
+
+def _failed_share(log: RequestLog, rows: NDArray[np.intp]) -> float | None:
+    judged = int(np.count_nonzero(log.fate[rows] != CUT_OFF))
+    return _failed(log, rows) / judged if judged else None
+
+
+def clipped(upgrades: Mapping[str, UpgradeLog], start_s: float, end_s: float) -> dict[str, UpgradeLog]:
+    """Return those of which something happened in a piece of the run, as that piece saw them."""
+    pieces = {name: log.between(start_s, end_s) for name, log in upgrades.items()}
+    return {name: log for name, log in pieces.items() if log is not None}
