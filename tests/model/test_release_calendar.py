@@ -89,6 +89,7 @@ def test_releases_come_every_so_often_or_so_many_a_month() -> None:
         ({"measured": {"missing": ["1s"] * 4}}, r"weekly\.measured\.missing: got times for up to 4 missing members"),
         ({"measured": {"chance": "1%"}}, r"weekly\.measured: `outage` is how long"),
         ({"measured": {"outage": "1m"}}, r"weekly\.measured: `outage` is how long"),
+        ({"measured": {"chance": 1e-300, "outage": "1m"}}, r"weekly\.measured\.chance: got 1e-300"),
         ({"measured": {"chance": 1.0, "outage": "8d"}}, r"weekly\.measured\.outage: got a mean of 8 d"),
         ({"measured": {"chance": 1.0, "outage": {"fixed": "0s"}}}, "of no length at all"),
     ],

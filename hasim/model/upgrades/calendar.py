@@ -13,6 +13,7 @@ from hasim.model.failures import can_be_zero
 from hasim.model.laws import LawField
 from hasim.model.parts import Pool
 from hasim.model.upgrades import AnyUpgrade, Deploy, Migrate, NodeByNode, Remove, Upgrade
+from hasim.model.upgrades.plan import numbered, order_of
 from hasim.model.upgrades.room import upgrade_problems
 from hasim.units import Count, Seconds, Share, human
 
@@ -25,6 +26,9 @@ MONTH: Final = 30 * 86400.0
 AT_ONCE_MAX: Final = 60
 """So many windows stand for one release at most; groups of a pool that would take more are taken at larger steps."""
 
+
+RAREST_S: Final = 1e15
+"""Outages that come once in more seconds than that, thirty million years, are none."""
 
 _SAID: Final = {
     "at": "when, by `every` and `first`",
@@ -129,6 +133,9 @@ class Releases(Declared):
         if measured.missing_s >= self.every_s:
             said = f"got {human(measured.missing_s)} in all, and the next release comes after {human(self.every_s)}"
             yield at(("measured", "missing"), said)
+        if measured.chance > 0 and self.every_s / measured.chance > RAREST_S:
+            said = f"got {measured.chance:g}; that is once in {self.every_s / measured.chance:.1g} s, so leave it out"
+            yield at(("measured", "chance"), said)
         if measured.outage is not None and measured.outage.mean * measured.chance >= self.every_s:
             said = f"got a mean of {human(measured.outage.mean)}, longer than from one to the next"
             yield at(("measured", "outage"), said)
@@ -153,7 +160,7 @@ class Releases(Declared):
 
 
 def release_problems(cluster: Cluster) -> Iterator[Problem]:
-    """What is wrong with the planned releases of a cluster: pools that are not there, measures of other pools."""
+    """What is wrong with what is planned in a cluster: pools that are not there, measures of other pools, circles."""
     for name, releases in cluster.upgrades.items():
         upgrade, loc = releases.upgrade, ("upgrades", name)
         said = list(upgrade_problems(upgrade, cluster)) or list(_unrepeatable(upgrade, cluster))
@@ -163,6 +170,17 @@ def release_problems(cluster: Cluster) -> Iterator[Problem]:
         if not said and isinstance(pool, Pool) and measured is not None and len(measured.missing) > pool.replicas:
             found = f"got times for up to {len(measured.missing)} missing members; {upgrade.target} has {pool.replicas}"
             yield at((*loc, "measured", "missing"), f"{found}: measure again with ha.calibrate")
+    yield from rollout_problems(cluster)
+
+
+def rollout_problems(cluster: Cluster) -> Iterator[Problem]:
+    """What is wrong with the upgrades of a cluster that happen once."""
+    found = [
+        at(("rollouts", i), said) for i, each in enumerate(cluster.rollouts) for said in upgrade_problems(each, cluster)
+    ]
+    yield from found
+    if not found:
+        yield from (at(("rollouts",), said) for said in order_of(numbered(cluster.rollouts, cluster)))
 
 
 def _unrepeatable(upgrade: Upgrade, cluster: Cluster) -> Iterator[str]:
