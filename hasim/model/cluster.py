@@ -21,6 +21,7 @@ from hasim.model.placement import Misplaced, member_names, place
 from hasim.model.scenario import Scenario
 from hasim.model.service import Service
 from hasim.model.topology import LEVELS, Topology
+from hasim.model.upgrades import AnyUpgrade
 from hasim.model.upgrades.calendar import Releases, release_problems
 from hasim.protocols.contracts.compatibility import Compatibility
 
@@ -53,6 +54,10 @@ class Cluster(Declared):
     bursts: dict[str, Burst] = Field(default={}, description="Events that take several hosts at once, by name.")
     maintenance: dict[str, Maintenance] = Field(default={}, description="Planned windows, by name.")
     upgrades: dict[str, Releases] = Field(default={}, description="Planned releases, by name.")
+    rollouts: tuple[AnyUpgrade, ...] = Field(
+        default=(),
+        description="Upgrades that happen once; `simulate` plays them, figures of time are the same without.",
+    )
     parts: dict[str, AnyPart] = Field(min_length=1, description="The parts, by name.")
     kubernetes: Kubernetes | None = Field(
         default=None, description="Who looks after the pods of `workload` parts, and where they run."
@@ -418,6 +423,7 @@ def _check_kubernetes(cluster: Cluster) -> Iterator[Problem]:
             yield at((*loc, "nodes", i), f"no hosts stand in {name}")
         else:
             nodes.update(dict.fromkeys(cluster.topology.hosts_in(name)))
+    yield from _check_daemon_sets(kubernetes, parts, len(nodes))
     if kubernetes.autoscaler is not None:
         group = kubernetes.autoscaler.name
         parted = {name: name.rpartition("-") for name in cluster.names()}
@@ -439,6 +445,19 @@ def _check_kubernetes(cluster: Cluster) -> Iterator[Problem]:
             continue
         if sorted(where, key=str) != sorted(nodes):
             yield at((*loc, field), "takes one member on every node; say `on` with the same hosts")
+
+
+def _check_daemon_sets(kubernetes: Kubernetes, parts: Mapping[str, AnyPart], nodes: int) -> Iterator[Problem]:
+    for name, part in parts.items():
+        if isinstance(part, Workload) and part.controller == "daemon_set":
+            if part.required > nodes:
+                said = f"required is {part.required}, but there are only {nodes} nodes, each with one pod"
+                yield at(("parts", name, "required"), said)
+            if kubernetes.autoscaler is not None:
+                said = (
+                    "the autoscaler takes the pods of a daemon_set for pods that could move; leave one of the two out"
+                )
+                yield at(("parts", name, "controller"), said)
 
 
 def _check_horizontal(kubernetes: Kubernetes, parts: Mapping[str, AnyPart]) -> Iterator[Problem]:

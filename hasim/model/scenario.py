@@ -11,8 +11,8 @@ from hasim.errors import ModelError, Problem, nearest
 from hasim.faults import Fault
 from hasim.model.demand import Load
 from hasim.model.demand.route import NoRoute, route_of
-from hasim.model.upgrades import Deploy, Upgrade
-from hasim.model.upgrades.plan import order_of
+from hasim.model.upgrades import Upgrade
+from hasim.model.upgrades.plan import numbered, order_of
 from hasim.model.upgrades.room import upgrade_problems
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ class Scenario:
         """The loads of the model, then those of the scenario; each has a name of its own."""
         return (*(load.model_copy(update={"name": name}) for name, load in self.cluster.loads.items()), *self.loads)
 
+    @property
+    def all_upgrades(self) -> tuple[Upgrade, ...]:
+        """The rollouts of the model and the upgrades of the scenario, in order of time, each with a name of its own."""
+        return numbered((*self.cluster.rollouts, *self.upgrades), self.cluster)
+
 
 def scenario_of(cluster: Cluster, events: Sequence[Fault | Load | Upgrade]) -> Scenario:
     """Check that everything named exists, that every load has a way, and that upgrades are of what can be upgraded."""
@@ -53,8 +58,8 @@ def scenario_of(cluster: Cluster, events: Sequence[Fault | Load | Upgrade]) -> S
     loads = [event for event in events if isinstance(event, Load)]
     upgrades = [event for event in events if isinstance(event, Upgrade)]
     faults = tuple(event for event in events if not isinstance(event, Load | Upgrade))
-    scenario = Scenario(cluster, faults, _named(loads), _numbered(upgrades, cluster))
-    wrong = order_of(scenario.upgrades)
+    scenario = Scenario(cluster, faults, _named(loads), numbered(upgrades, cluster))
+    wrong = order_of(scenario.all_upgrades)
     if wrong:
         raise ModelError.of([at(("during",), said) for said in wrong])
     names = [load.name for load in scenario.all_loads]
@@ -96,28 +101,3 @@ def _named(loads: Sequence[Load]) -> tuple[Load, ...]:
         taken.add(name)
         named.append(load if name == load.name else load.model_copy(update={"name": name}))
     return tuple(named)
-
-
-def _numbered(upgrades: Sequence[Upgrade], cluster: Cluster) -> tuple[Upgrade, ...]:
-    """In order of time; those that would be called alike get numbers: rolling, rolling-2."""
-    upgrades = [_sized(upgrade, cluster) for upgrade in upgrades]
-    taken: set[str] = set()
-    numbered: list[Upgrade] = []
-    for upgrade in [
-        *sorted((u for u in upgrades if u.after is None), key=lambda u: u.at),
-        *(u for u in upgrades if u.after),
-    ]:
-        name, number = upgrade.called, 1
-        while name in taken:
-            number += 1
-            name = f"{upgrade.called}-{number}"
-        taken.add(name)
-        numbered.append(upgrade if name == upgrade.name else upgrade.model_copy(update={"name": name}))
-    return tuple(numbered)
-
-
-def _sized(upgrade: Upgrade, cluster: Cluster) -> Upgrade:
-    """A pool that is deployed has as many pods as it declares, if nothing else is said."""
-    if isinstance(upgrade, Deploy) and upgrade.replicas is None:
-        return upgrade.model_copy(update={"replicas": cluster.parts[upgrade.target].count})
-    return upgrade

@@ -91,7 +91,14 @@ class Trial:
 def trial_of(cluster: Cluster, releases: Releases, loads: tuple[Load, ...]) -> Trial:
     """Take everything away that fails or is planned, so that only the release and its requests are left."""
     parts, upgrade = cluster.parts, releases.upgrade
-    bare: dict[str, object] = {"failures": {}, "bursts": {}, "maintenance": {}, "upgrades": {}, "loads": {}}
+    bare: dict[str, object] = {
+        "failures": {},
+        "bursts": {},
+        "maintenance": {},
+        "upgrades": {},
+        "rollouts": (),
+        "loads": {},
+    }
     mine = tuple(load for load in loads if route_of(load, parts).pool == upgrade.target)
     pool = parts[upgrade.target]
     assert isinstance(pool, Pool)

@@ -41,7 +41,7 @@ from hasim.model.outlook import refuse_endless, refuse_slow_elections, refuse_wh
 from hasim.model.parts import Elected, Pool, Queue, Quorum, Standby
 from hasim.model.scenario import Scenario
 from hasim.model.system import System, Window, compile_system
-from hasim.model.upgrades import NodeByNode
+from hasim.model.upgrades import NodeByNode, Upgrade
 from hasim.model.upgrades.room import with_room
 from hasim.results.request_log import RequestLog
 from hasim.results.run import Run, history_warnings
@@ -80,7 +80,7 @@ def simulate(
     declare `raft` play it, message by message; without `protocols` their elections are drawn from the same law as in
     the other engines, which is faster. `level` is that of the intervals.
     Loads, of the model or the scenario, are played request by request (`Run.requests`), or task by task where they go
-    to a queue (`Run.tasks`), unless `requests` is false, or `protocols` is, which leaves those of the model out too.
+    to a queue (`Run.tasks`), unless `requests` is false, or `protocols` is, which leaves those of the model out too, and its rollouts.
     Liveness probes are played with the requests, and without any load as well. Planned releases are played one by one,
     without any load as pods that come and go; figures of time count a pod from its start, `Run.upgrades` when ready.
     `progress(done, total)`, in simulated seconds, is called now and then. Ctrl-C ends the history where it is, and
@@ -93,10 +93,11 @@ def simulate(
     _check(cluster, start, level, protocols, requests)
     loads, tasks = _loads(scenario, length, protocols) if requests else ((), ())
     killed = _killed(cluster) if protocols and requests else ()
-    changes = releases_in(cluster, length, Streams(seed), start == "steady", scenario.upgrades)
+    scripted = _scripted(scenario, protocols)
+    changes = releases_in(cluster, length, Streams(seed), start == "steady", scripted)
     # What was measured of the releases is not seen beside the releases themselves.
     cluster, first = with_room(cluster.model_copy(update={"upgrades": {}}), changes)
-    held = any(isinstance(upgrade, NodeByNode) for upgrade in scenario.upgrades)
+    held = any(isinstance(upgrade, NodeByNode) for upgrade in changes)
     system, (holds, kills, absent) = _with_holds(cluster, bool(faults) or held, killed, tuple(first))
     warm_up = _warm_up(system) if start == "steady" else 0.0
     refuse_endless(system, length + warm_up, EVENTS_MAX, "simulate")
@@ -131,7 +132,17 @@ def simulate(
     end = min((log.end_s for log in logs), default=env.now)
     logs = [log if log.end_s == end else log.between(0.0, end) for log in logs]
     requested = merged(logs, how_played(played)) if logs else None
-    return _run(live, seed, level, ports, interrupted, requested, upgrades, bool(scenario.upgrades))
+    return _run(live, seed, level, ports, interrupted, requested, upgrades, bool(scripted))
+
+
+def _scripted(scenario: Scenario, protocols: bool) -> tuple[Upgrade, ...]:
+    """The upgrades that happen once; without protocols none, and then only the model has some."""
+    if protocols:
+        return scenario.all_upgrades
+    if scenario.upgrades:
+        why = "upgrades are played with the protocols"
+        raise CannotModel("an upgrade", why, "leave `protocols` true", "simulate(protocols=False)")
+    return ()
 
 
 def _refuse_what_is_left_out(system: System, protocols: bool, requests: bool) -> None:

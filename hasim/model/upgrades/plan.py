@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hasim.declared import shown
 from hasim.errors import ModelError
-from hasim.model.upgrades.deploying import Migrate
+from hasim.model.upgrades.deploying import Deploy, Migrate
 from hasim.model.upgrades.release import Release
 from hasim.model.upgrades.upgrade import Upgrade
 from hasim.protocols.contracts.migration import Migration
 from hasim.units import s, seconds
+
+if TYPE_CHECKING:
+    from hasim.model.cluster import Cluster
 
 
 def one_after_another(*upgrades: Upgrade, pause: str = "0s") -> tuple[Upgrade, ...]:
@@ -75,3 +79,28 @@ def order_of(upgrades: Sequence[Upgrade]) -> list[str]:
                 break
             seen.add(at.called)
     return list(dict.fromkeys(wrong))
+
+
+def numbered(upgrades: Sequence[Upgrade], cluster: Cluster) -> tuple[Upgrade, ...]:
+    """Return upgrades in order of time; those that would be called alike get numbers: rolling, rolling-2."""
+    upgrades = [_sized(upgrade, cluster) for upgrade in upgrades]
+    taken: set[str] = set()
+    numbered: list[Upgrade] = []
+    for upgrade in [
+        *sorted((u for u in upgrades if u.after is None), key=lambda u: u.at),
+        *(u for u in upgrades if u.after),
+    ]:
+        name, number = upgrade.called, 1
+        while name in taken:
+            number += 1
+            name = f"{upgrade.called}-{number}"
+        taken.add(name)
+        numbered.append(upgrade if name == upgrade.name else upgrade.model_copy(update={"name": name}))
+    return tuple(numbered)
+
+
+def _sized(upgrade: Upgrade, cluster: Cluster) -> Upgrade:
+    """A pool that is deployed has as many pods as it declares, if nothing else is said."""
+    if isinstance(upgrade, Deploy) and upgrade.replicas is None:
+        return upgrade.model_copy(update={"replicas": cluster.parts[upgrade.target].count})
+    return upgrade
