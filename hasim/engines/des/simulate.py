@@ -80,7 +80,8 @@ def simulate(
     declare `raft` play it, message by message; without `protocols` their elections are drawn from the same law as in
     the other engines, which is faster. `level` is that of the intervals.
     Loads, of the model or the scenario, are played request by request (`Run.requests`), or task by task where they go
-    to a queue (`Run.tasks`), unless `requests` is false, or `protocols` is, which leaves those of the model out too, and its rollouts.
+    to a queue (`Run.tasks`), unless `requests` is false, or `protocols` is, which leaves those of the model out too,
+    and its rollouts.
     Liveness probes are played with the requests, and without any load as well. Planned releases are played one by one,
     without any load as pods that come and go; figures of time count a pod from its start, `Run.upgrades` when ready.
     `progress(done, total)`, in simulated seconds, is called now and then. Ctrl-C ends the history where it is, and
@@ -123,16 +124,22 @@ def simulate(
     _start(live, windows, start == "steady")
     upgrades = Upgrades(live, changes, absent, first)
     ports, stopped = _play(live, faults, tasks, upgrades, length, pulse)
-    logs = [request_log(live.requests, env.now)] if live.requests is not None and by_events else []
     interrupted = [f"interrupted after {human(env.now)} of {human(length)}"] if stopped else []
     feeds = [FeedForward(load, system, Streams(seed), env.now) for load in loads if played[load.name] is None]
+    logs = [request_log(live.requests, env.now)] if live.requests is not None and by_events else []
     for feed in feeds:
         logs.append(feed.log(lambda at: None if progress is None else progress(at, length)))
         interrupted += feed.interruption()
-    end = min((log.end_s for log in logs), default=env.now)
-    logs = [log if log.end_s == end else log.between(0.0, end) for log in logs]
-    requested = merged(logs, how_played(played)) if logs else None
-    return _run(live, seed, level, ports, interrupted, requested, upgrades, bool(scripted))
+    asked = _together(logs, how_played(played))
+    return _run(live, seed, level, ports, interrupted, asked, upgrades, bool(scripted))
+
+
+def _together(logs: list[RequestLog], how: str) -> RequestLog | None:
+    """The requests of all loads, up to where the first of them was cut short; None if there are none."""
+    if not logs:
+        return None
+    end = min(log.end_s for log in logs)
+    return merged([log if log.end_s == end else log.between(0.0, end) for log in logs], how)
 
 
 def _scripted(scenario: Scenario, protocols: bool) -> tuple[Upgrade, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from hasim.engines.des.kubernetes.evictions import Eviction
 from hasim.engines.des.kubernetes.line import Line
 from hasim.engines.des.kubernetes.watch import PING_S, Watch, Watcher
 from hasim.engines.des.reach import Contact
@@ -13,6 +14,7 @@ from hasim.engines.des.requests.links import Links
 from hasim.engines.des.world import LeapingEnvironment
 from hasim.engines.des.world.alarm import Alarm
 from hasim.protocols.api import Change, Create, ObjectStore, Refused, Reply, Request, Update, key_of
+from hasim.protocols.reconcile.disruption import Evict, Verdict
 from hasim.protocols.reconcile.objects import NodeLease
 
 Answer = Callable[[Reply | None], None]
@@ -53,7 +55,7 @@ class Api:
         self.chance = chance
         self.watches: dict[Watch, None] = {}
         self.told = told
-        self._refused = refused
+        self.refused = refused
         self._lines: dict[tuple[str, str], Line] = {}  # of requests and answers
         self._waiting: dict[_Asked, Alarm] = {}  # for a quorum
         self._frozen = 0  # by how many
@@ -75,6 +77,10 @@ class Api:
         """
         self._line(who, self.name).send(_Asked(self, who, request, answer, of, self.env._now))
 
+    def evict(self, who: str, name: str, answer: Callable[[Verdict | None], None]) -> None:
+        """Ask for a pod to go if its budget allows; `answer` gets the verdict, or None if none comes."""
+        self._line(who, self.name).send(_Asked(self, who, Evict(name), answer, None, self.env._now))
+
     def arrive(self, asked: _Asked) -> None:
         """A request is there."""
         if self._frozen:
@@ -82,6 +88,8 @@ class Api:
             asked.held_up()
         elif self.contact == "silent":
             self._waiting[asked] = Alarm(self.env, self.env._now + ETCD_WAIT_S, lambda: self._give_up(asked))
+        elif self.contact == "open" and isinstance(asked.request, Evict):
+            Eviction(self, asked.request, lambda verdict: self._answer(asked, verdict))
         else:
             self._answer(asked, self._serve(asked) if self.contact == "open" else None)
 
@@ -90,13 +98,14 @@ class Api:
         self._answer(asked, None)
 
     def _serve(self, asked: _Asked) -> Reply:
+        assert not isinstance(asked.request, Evict)
         reply: Reply = Refused("conflict") if self._is_another(asked) else self.put(asked.request)
         if isinstance(reply, Refused) and reply.why in ("conflict", "exists"):
-            self._refused(asked.who, asked.request, reply)
+            self.refused(asked.who, asked.request, reply)
         return reply
 
     def _is_another(self, asked: _Asked) -> bool:
-        if asked.of is None:
+        if asked.of is None or isinstance(asked.request, Evict):
             return False
         found: Any = self.store.get(*subject_of(asked.request))
         return found is not None and bool(found.created != asked.of)
@@ -114,7 +123,7 @@ class Api:
                     watch.tell(change)
         return reply
 
-    def _answer(self, asked: _Asked, reply: Reply | None) -> None:
+    def _answer(self, asked: _Asked, reply: Reply | Verdict | None) -> None:
         self._line(self.name, asked.who).send(_Answered(asked, reply))
 
     def _line(self, src: str, dst: str) -> Line:
@@ -164,6 +173,11 @@ class Api:
         self._pings = Alarm(self.env, self.env._now + PING_S, self._ping) if self.is_troubled else None
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether its servers do nothing for now."""
+        return bool(self._frozen)
+
+    @property
     def is_troubled(self) -> bool:
         """Whether a fault is at work on it, or on the way there."""
         return bool(self._frozen or self.links.rules)
@@ -188,8 +202,8 @@ class _Asked:
 
     api: Api
     who: str
-    request: Request
-    answer: Answer
+    request: Request | Evict
+    answer: Callable[[Any], None]
     of: float | None
     since: float
     over: bool = False
@@ -203,7 +217,7 @@ class _Asked:
             at = max(self.since + PATIENCE_S, self.api.env._now)
             self.patience = Alarm(self.api.env, at, lambda: self.end(None))
 
-    def end(self, reply: Reply | None) -> None:
+    def end(self, reply: Reply | Verdict | None) -> None:
         if not self.over:
             self.over = True
             if self.patience is not None:
@@ -216,7 +230,7 @@ class _Answered:
     """An answer on its way."""
 
     asked: _Asked
-    reply: Reply | None
+    reply: Reply | Verdict | None
 
     @property
     def over(self) -> bool:

@@ -14,17 +14,21 @@ from hasim.protocols.reconcile.objects import Pod
 if TYPE_CHECKING:
     from hasim.engines.des.kubernetes.kubelet import Kubelet
 
-State = Literal["starting", "running", "waiting", "stopping", "over"]
+State = Literal["starting", "running", "unready", "waiting", "stopping", "over"]
 
 
 @dataclass(frozen=True)
 class Laws:
-    """Durations of a workload's pods, drawn one after another, and who starts its containers again."""
+    """Durations of a workload's pods, drawn one after another, and who starts its containers again.
+
+    Containers that are `never_ready` run and crash like others, and their readiness probes always fail.
+    """
 
     start: Iterator[float]
     stop: Iterator[float]
     crash: Iterator[float] | None
     restart: AnyRestart
+    never_ready: bool = False
 
 
 class Container:
@@ -40,6 +44,7 @@ class Container:
         self.state: State = "starting"
         self.restarts = pod.restarts
         self.ready_at = None if since is None else since
+        self.has_run = since is not None
         self._kubelet = kubelet
         self._began = kubelet.env._now
         self._laws = laws
@@ -56,17 +61,19 @@ class Container:
     @property
     def serving(self) -> bool:
         """Whether it answers: it runs, on a node that stands and is not frozen."""
-        return self.state in ("running", "stopping") and self._kubelet.awake
+        return self.state in ("running", "stopping") and not self._laws.never_ready and self._kubelet.awake
 
     # Its life.
 
     def _ready(self) -> None:
-        self.ready_at = self._kubelet.now
+        self.has_run = True
+        if not self._laws.never_ready:
+            self.ready_at = self._kubelet.now
         self._run()
         self._kubelet.report(self)
 
     def _run(self) -> None:
-        self._turn("running")
+        self._turn("unready" if self._laws.never_ready else "running")
         life = next(self._laws.crash) if self._laws.crash is not None else inf
         self._after(life, self._crash)
 
@@ -90,7 +97,7 @@ class Container:
         """Ask it to stop; it is killed at the end of its grace."""
         if self.state == "stopping":
             return
-        takes = min(next(self._laws.stop), self.pod.template.grace) if self.state == "running" else 0.0
+        takes = min(next(self._laws.stop), self.pod.template.grace) if self.state in ("running", "unready") else 0.0
         self._turn("stopping")
         self._after(takes, self._end)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +33,7 @@ class Kubelet:
 
     kinds = (Pod,)
 
-    def __init__(self, world: KubernetesWorld, node: Node, laws: Mapping[str, Laws], phase: float) -> None:
+    def __init__(self, world: KubernetesWorld, node: Node, laws: Callable[[Pod], Laws], phase: float) -> None:
         """A node in place, whose next renewal comes in `phase` seconds."""
         self.world = world
         self.env: LeapingEnvironment = world.env
@@ -132,12 +132,12 @@ class Kubelet:
 
     def adopt(self, pod: Pod) -> None:
         """A pod that has been running here for long when the history begins."""
-        self.containers[pod.name] = Container(self, pod, self._laws[pod.template.app], since=self.now)
+        self.containers[pod.name] = Container(self, pod, self._laws(pod), since=self.now)
 
     def report(self, container: Container) -> None:
         """Say how a pod is; what is not said now is found to differ when the kubelet is back."""
         if self.up:
-            running = {"phase": "Running"} if container.ready_at is not None else {}
+            running = {"phase": "Running"} if container.has_run else {}
             self._reports.status(container.pod, ready_at=container.ready_at, restarts=container.restarts, **running)
 
     def ended(self, container: Container) -> None:
@@ -163,7 +163,7 @@ class Kubelet:
         elif container is None:
             if pod.phase != "Failed":
                 self._take(pod)
-        elif pod.ready is not (container.ready_at is not None) or pod.restarts != container.restarts:
+        elif _differs(pod, container):
             self.report(container)
 
     def _take(self, pod: Pod) -> None:
@@ -172,7 +172,7 @@ class Kubelet:
         if why is not None:
             self._reports.status(pod, phase="Failed", reason=why, ready_at=None)
             return
-        container = Container(self, pod, self._laws[pod.template.app])
+        container = Container(self, pod, self._laws(pod))
         self.containers[pod.name] = container
         if pod.ready:
             self.report(container)
@@ -246,3 +246,11 @@ class Kubelet:
     def _let_go_on(self) -> None:
         for container in list(self.containers.values()):
             container.go_on()
+
+
+def _differs(pod: Pod, container: Container) -> bool:
+    """Whether the API thinks of a pod what is not so."""
+    ready = container.ready_at is not None
+    return (
+        pod.ready is not ready or pod.restarts != container.restarts or (container.has_run and pod.phase == "Pending")
+    )

@@ -10,13 +10,13 @@ from hasim.engines.des.draws import draws, durations
 from hasim.engines.des.kubernetes.api import Api, subject_of
 from hasim.engines.des.kubernetes.beginning import bring_about
 from hasim.engines.des.kubernetes.cloud import Cloud
-from hasim.engines.des.kubernetes.container import Laws
 from hasim.engines.des.kubernetes.control import ControlProcess
 from hasim.engines.des.kubernetes.kubelet import RENEW_S, Kubelet
 from hasim.engines.des.kubernetes.metrics import Metrics
 from hasim.engines.des.kubernetes.notes import told
 from hasim.engines.des.kubernetes.pace import CONTROLLERS_PACE, SCHEDULER_PACE
 from hasim.engines.des.kubernetes.proxy import Proxy
+from hasim.engines.des.kubernetes.releases import Releases
 from hasim.engines.des.kubernetes.serving import Serving
 from hasim.engines.des.leases.role import LeaseRole
 from hasim.engines.des.leases.world import OUT_OF_OFFICE
@@ -27,21 +27,24 @@ from hasim.engines.des.world.alarm import Alarm
 from hasim.engines.des.world.verbs import Lasting, lasting
 from hasim.faults import Rule
 from hasim.model.kubernetes import Kubernetes
-from hasim.model.parts import Workload
 from hasim.model.placement import place
 from hasim.protocols.api import Change, Create, Refused, Request
 from hasim.protocols.reconcile.cluster_autoscaler import ClusterAutoscalerController, Machine
 from hasim.protocols.reconcile.controller import Controller
+from hasim.protocols.reconcile.daemon_sets import DaemonSetController
 from hasim.protocols.reconcile.deployments import DeploymentController
+from hasim.protocols.reconcile.disruption import DisruptionController
 from hasim.protocols.reconcile.endpoints import EndpointsController
 from hasim.protocols.reconcile.horizontal import HorizontalController
 from hasim.protocols.reconcile.node_lifecycle import NodeLifecycleController
 from hasim.protocols.reconcile.objects import (
+    DaemonSet,
     Deployment,
     Endpoints,
     Node,
     NodeLease,
     Pod,
+    PodDisruptionBudget,
     ReplicaSet,
     StatefulSet,
 )
@@ -55,7 +58,10 @@ from hasim.streams import FEW, uniforms
 if TYPE_CHECKING:
     from hasim.engines.des.live import LiveCluster
 
-KINDS: Final = (Node, NodeLease, Pod, ReplicaSet, Deployment, StatefulSet, Endpoints, Machine)
+KINDS: Final = (
+    *(Node, NodeLease, Pod, ReplicaSet, Deployment, StatefulSet, Endpoints, Machine),
+    *(DaemonSet, PodDisruptionBudget),
+)
 API: Final = "kubernetes/api"
 """What rules about messages call the API servers, behind whatever balances them; no declared name has a slash."""
 
@@ -80,9 +86,9 @@ class KubernetesWorld:
         self._links = Links(self.env, streams["kubernetes/links"])
         latency = durations(declared.latency, streams, "kubernetes/latency")
         self.api = Api(self.env, API, self._links, latency, self._chance, self._changed, self._conflict)
-        self._serving = Serving(live, self.env, self.api.store, self.kubelets)
-        self.turned, self.all_turned = self._serving.turned, self._serving.all_turned
-        self._laws = {name: self._laws_of(name, part) for name, part in self._serving.workloads.items()}
+        self.serving = Serving(live, self.env, self.api.store, self.kubelets)
+        self.turned, self.all_turned = self.serving.turned, self.serving.all_turned
+        self.releases = Releases(streams, self.serving.workloads)
         self.processes: dict[tuple[str, str], ControlProcess] = {}
         self._reach = Reach(live, [declared.api], self._reach_turned)
         topology = live.system.cluster.topology
@@ -92,13 +98,6 @@ class KubernetesWorld:
         self._zones = {host: next((place for place in self._paths[host] if place in zones), "") for host in self._hosts}
         self._proxies_run: dict[str, bool] = {}
         self._cloud = self._found_cloud()
-
-    def _laws_of(self, name: str, part: Workload) -> Laws:
-        streams = self.live.streams
-        crash = None if part.crash is None else draws(part.crash, streams, f"{name}/crash")
-        return Laws(
-            draws(part.start, streams, f"{name}/start"), draws(part.stop, streams, f"{name}/stop"), crash, part.restart
-        )
 
     def _found_cloud(self) -> Cloud | None:
         autoscaler, takes = self.declared.autoscaler, self.declared.provisioning
@@ -116,7 +115,11 @@ class KubernetesWorld:
         for host in self._hosts:
             node = Node(host, self._zones[host], self.declared.cpu, self.declared.pods, created=now)
             requests += [Create(node), Create(NodeLease(host))]
-        requests += [Create(_set_of(name, part, now)) for name, part in self._serving.workloads.items()]
+        for name, part in self.serving.workloads.items():
+            requests.append(Create(part.pod_set(name, now)))
+            budget = part.disruption_budget(name, now)
+            if budget is not None:
+                requests.append(Create(budget))
         bring_about(store, requests, [*self._settling_controllers(), Scheduler()], now)
         for node in store.all(Node):
             self._add_node(node)
@@ -127,11 +130,18 @@ class KubernetesWorld:
         self._wire()
 
     def _settling_controllers(self) -> list[Controller]:
-        return [DeploymentController(), ReplicaSetController("0"), StatefulSetController(), EndpointsController()]
+        return [
+            DeploymentController(),
+            ReplicaSetController("0"),
+            StatefulSetController(),
+            DaemonSetController("0"),
+            EndpointsController(),
+            DisruptionController(),
+        ]
 
     def _add_node(self, node: Node) -> None:
         name = node.name
-        self.kubelets[name] = Kubelet(self, node, self._laws, RENEW_S * self._chance())
+        self.kubelets[name] = Kubelet(self, node, self.releases.laws, RENEW_S * self._chance())
         if self.declared.proxies is not None and name in self._zones:
             self.proxies[name] = Proxy(self, name, self._chance)
             self._proxies_run[name] = True
@@ -171,11 +181,13 @@ class KubernetesWorld:
             StatefulSetController(),
             PodCollector(),
             EndpointsController(),
+            DaemonSetController(member),
+            DisruptionController(),
         ]
         if self.declared.autoscaler is not None:
             controllers.append(ClusterAutoscalerController(self.declared.autoscaler))
         for autoscaler in self.declared.horizontal:
-            controllers.append(HorizontalController(autoscaler, Metrics(self.env, self._serving, autoscaler)))
+            controllers.append(HorizontalController(autoscaler, Metrics(self.env, self.serving, autoscaler)))
         return ControlProcess(self.api, member, KINDS, controllers, CONTROLLERS_PACE)
 
     def _scheduler(self, member: str) -> ControlProcess:
@@ -267,12 +279,3 @@ class KubernetesWorld:
         yield touch
         kubelet.thaw()
         self._see_proxy(node)
-
-
-def _set_of(name: str, part: Workload, now: float) -> Deployment | ReplicaSet | StatefulSet:
-    template = part.template(name)
-    if part.controller == "deployment":
-        return Deployment(name, part.replicas, template, created=now)
-    if part.controller == "replica_set":
-        return ReplicaSet(name, part.replicas, template, created=now)
-    return StatefulSet(name, part.replicas, template, created=now)

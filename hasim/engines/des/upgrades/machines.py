@@ -32,11 +32,13 @@ class Machine:
     version: str | None
     members: dict[str, str]  # members that stand there, and their parts
     servers: list[Replica]
-    ready: bool = True
+    ready: bool = True  # as the rollout knows it
+    well: bool = True  # whether all that stands there runs, whatever its parts do
     leaving: bool = False
     away: bool = False
     held: list[str] = field(default_factory=list)
     nodes: list[int] = field(default_factory=list)  # what must be true for all to be well
+    gates: list[int] = field(default_factory=list)  # and what else, before the next host may go
 
 
 class Machines:
@@ -74,8 +76,8 @@ class Machines:
         machine = Machine(name, self.upgrade.was, members, servers)
         machine.nodes = [live.nodes["standing", each] for each in (name, *members)]
         if self.upgrade.gate == "parts":
-            machine.nodes += [live.nodes["part", part] for part in dict.fromkeys(members.values())]
-        for node in machine.nodes:
+            machine.gates = [live.nodes["part", part] for part in dict.fromkeys(members.values())]
+        for node in (*machine.nodes, *machine.gates):
             live.listen(node, partial(self._turned, machine))
         for replica in servers:
             replica.watchers.append(partial(self._look, machine))
@@ -90,7 +92,7 @@ class Machines:
     def count(self, version: str) -> tuple[int, int, int]:
         """Hosts of a version that are well, on their way, and leaving."""
         mine = [machine for machine in self.places if machine.version == version]
-        ready = sum(machine.ready and not machine.leaving for machine in mine)
+        ready = sum(machine.well and not machine.leaving for machine in mine)
         leaving = sum(machine.leaving for machine in mine)
         return ready, len(mine) - ready - leaving, leaving
 
@@ -105,7 +107,7 @@ class Machines:
     def leave(self, name: str) -> None:
         """Stop everything on a host: servers finish what they have, members of protocols say goodbye."""
         machine = self._named(name)
-        machine.leaving = True
+        machine.leaving, machine.well = True, False
         self._say_ready(machine, False)
         live, members = self.live, list(machine.members)
         with ExitStack() as graceful:
@@ -168,9 +170,9 @@ class Machines:
         """See whether all is well on a host, and say so if it is news."""
         if machine.leaving or machine.away or machine.version is None:
             return
-        live = self.live
-        well = all(live.gates.is_true(node) for node in machine.nodes)
-        self._say_ready(machine, well and all(replica.seen_ready for replica in machine.servers))
+        is_true = self.live.gates.is_true
+        machine.well = all(map(is_true, machine.nodes)) and all(replica.seen_ready for replica in machine.servers)
+        self._say_ready(machine, machine.well and all(map(is_true, machine.gates)))
         for each in self.writers:
             each.write()
 

@@ -173,7 +173,7 @@ class NoTraffic:
 
     def exposure(self, version: str) -> float:
         """The share of hosts that are well and have the version."""
-        well = [machine for machine in self._machines.places if machine.ready]
+        well = [machine for machine in self._machines.places if machine.well]
         return sum(machine.version == version for machine in well) / len(well) if well else 0.0
 
     def looks_bad(self, old: str, new: str, false_alarms: float) -> bool:
