@@ -143,7 +143,7 @@ def _parameters(cluster: Cluster) -> Iterator[tuple[tuple[str | int, ...], str, 
 def _how_many(part: Part) -> str:
     """How many members it takes, of how many; of a workload, pods."""
     if isinstance(part, Workload):
-        return f"{part.required} of {part.replicas}"
+        return f"{part.required} of {'one a node' if part.replicas is None else part.replicas}"
     return f"{part.enough} of {part.count}"
 
 
