@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ class Traffic:
         self._live, self._env, self._upgrade, self._places = live, live.env, upgrade, places
         self._lanes = places.lanes
         self._late_ones = 0  # balancers that have not heard of the last switch yet
+        self.heard: Callable[[], None] = _nobody  # called when the last of them has
         self._over = False
         self._chance = uniforms(live.streams[f"upgrade:{upgrade.called}/lanes"])
         late = upgrade.propagation if isinstance(upgrade, BlueGreen) else None
@@ -59,8 +61,15 @@ class Traffic:
             self._late_ones -= 1
             self._route(order, number, front, before, only, lanes)
             self._clear()
+            if not self._late_ones:
+                self.heard()
 
         Alarm(self._env, at, heard)  # type: ignore[arg-type]
+
+    @property
+    def is_late(self) -> bool:
+        """Whether a balancer has not heard of the last switch yet."""
+        return self._late_ones > 0
 
     def over(self) -> None:
         """The upgrade is over: once every balancer has heard of its end, nothing is said of versions any more."""
@@ -150,11 +159,18 @@ class Traffic:
         return bool((p1 - p0) / sqrt(variance) > -ndtri(false_alarms))
 
 
+def _nobody() -> None:
+    """Nobody waits for it."""
+
+
 class NoTraffic:
     """Stands in where hosts are upgraded as a whole: balancers find out by themselves, and are told nothing."""
 
+    is_late = False
+
     def __init__(self, machines: Machines) -> None:
         self._machines = machines
+        self.heard: Callable[[], None] = _nobody
 
     def shift(self, shares: tuple[tuple[str, float], ...] | None) -> None:
         """Nobody is told."""

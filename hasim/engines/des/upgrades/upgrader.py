@@ -48,6 +48,8 @@ class Upgrader:
         self.record: Record | None = None
         self._machine: Rollout | None = None
         self._slot: dict[str, str] = {}  # pods of the machine that have other names in the places
+        self._traffic.heard = self._all_heard
+        self._staying: list[str] = []  # pods that are to leave once every balancer has heard of a switch back
         self._watch = Watch(live, upgrade, self.noticed)
         self._bakes = 0  # bake times that have begun
         self._deciding = False
@@ -179,9 +181,23 @@ class Upgrader:
         elif isinstance(message, Begin):
             self.places.begin(pod, message.version)
         elif isinstance(message, Leave):
-            self.places.leave(pod)
+            self._leave(pod)
         elif isinstance(message, Warn):
             self.places.warn(pod, message.on)
+
+    def _leave(self, pod: str) -> None:
+        """Let a pod go; but on the way back nobody goes who may still be asked, as an operator would see to it."""
+        assert self._machine is not None
+        if self._machine.target == self._machine.old and self._traffic.is_late:
+            self._staying.append(pod)
+        else:
+            self.places.leave(pod)
+
+    def _all_heard(self) -> None:
+        """Every balancer has heard of the switch back."""
+        staying, self._staying = self._staying, []
+        for pod in staying:
+            self.places.leave(pod)
 
     # What comes of it.
 
