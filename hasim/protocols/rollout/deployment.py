@@ -66,13 +66,13 @@ class DeploymentRollout(ReconciledRollout):
         self.alter(Deployment, APP, 0.0, template=self.templates[version])
 
     def done(self, now: float) -> bool:
-        sets = [each for each in self.store.all(ReplicaSet)]
         wanted = self.templates[self.target]
+        sizes = {each.template.revision: each.replicas for each in self.store.all(ReplicaSet)}
+        if sizes.pop(wanted.revision, 0) != self._replicas or any(sizes.values()):
+            return False
         pods = [pod for pod in self.store.all(PodObject) if pod.active]
-        ready = [pod for pod in pods if pod.template == wanted and self.available(pod.name, now)]
-        return (
-            len(ready) == len(pods) == self._replicas
-            and sum(each.replicas for each in sets if each.template != wanted) == 0
+        return len(pods) == self._replicas and all(
+            pod.template.revision == wanted.revision and self.available(pod.name, now) for pod in pods
         )
 
     def rolled_back(self, now: float) -> list[Effect]:
