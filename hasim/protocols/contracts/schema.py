@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from hasim.declared import Declared, at
 from hasim.errors import ModelError, Problem, nearest
@@ -25,7 +25,11 @@ def _forms(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-Forms = Annotated[tuple[Form, ...], BeforeValidator(_forms)]
+Forms = Annotated[
+    tuple[Form, ...],
+    BeforeValidator(_forms),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 """A pydantic field holding one or several forms: "old" or ["old", "new"] in; a tuple inside."""
 
 
