@@ -16,7 +16,7 @@ Upgrades   Rolling Recreate Ordered PerNode InPlace AllAtOnce BlueGreen Canary C
            Analysis Order Deploy Remove Migrate NodeByNode one_after_another migration Releases Measured
 Contracts  Compatibility DataContract MigrationStep expand_contract big_bang Deprecation ClientGroup
 Tasks      Delivery ConsumerGroup Work Producing Plain Keyed Fenced Transactional TwoPhase queue_systems compare_effects
-Kubernetes Kubernetes NodeLifecycle ClusterAutoscaler Healing Remedy
+Kubernetes Kubernetes DisruptionBudget DrainNodes NodeLifecycle ClusterAutoscaler Healing Remedy
 Verbs      solve estimate simulate compare calibrate plot_downtime plot_blame timeline spacetime plot_requests
            plot_latency plot_leaders plot_tasks plot_comparison
 Results    Solution Sample Run Comparison Calibration Estimate failed_share failed_requests outage_equivalent_s
@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from hasim.model.cluster import Cluster
     from hasim.model.demand import Clients, Daily, Dns, Load, Paced, Poisson, Replay, Spike, Steps
     from hasim.model.deprecation import ClientGroup, Deprecation
+    from hasim.model.disruption import DisruptionBudget
     from hasim.model.failures import Burst, Crew, Failover, Failure, Maintenance, Restart, Spares
     from hasim.model.healing import Healing
     from hasim.model.kubernetes import Kubernetes
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
         CanaryStep,
         Deploy,
         Detection,
+        DrainNodes,
         InPlace,
         Migrate,
         NodeByNode,
@@ -206,13 +208,14 @@ _HOMES = {
     "hasim.model.deprecation": "ClientGroup Deprecation",
     "hasim.protocols.contracts": "Compatibility DataContract MigrationStep big_bang expand_contract",
     "hasim.model.upgrades": (
-        "AllAtOnce Analysis BlueGreen Canary CanaryStep Deploy Detection InPlace Migrate NodeByNode Order "
+        "AllAtOnce Analysis BlueGreen Canary CanaryStep Deploy Detection DrainNodes InPlace Migrate NodeByNode Order "
         "Ordered PerNode Recreate Release Remove Rolling Window migration one_after_another"
     ),
     "hasim.model.upgrades.calendar": "Measured Releases",
     "hasim.protocols.lease.settings": "Duty Lease TtlLease",
     "hasim.model.healing": "Healing",
     "hasim.protocols.reconcile.remedy": "Remedy",
+    "hasim.model.disruption": "DisruptionBudget",
     "hasim.model.kubernetes": "Kubernetes",
     "hasim.protocols.reconcile.node_lifecycle": "NodeLifecycle",
     "hasim.protocols.reconcile.cluster_autoscaler": "ClusterAutoscaler",
@@ -274,8 +277,10 @@ __all__ = [
     "Detection",
     "DiskFull",
     "DiskStall",
+    "DisruptionBudget",
     "Dns",
     "Drain",
+    "DrainNodes",
     "Duplicate",
     "Duty",
     "Elected",

@@ -41,7 +41,7 @@ from hasim.model.outlook import refuse_endless, refuse_slow_elections, refuse_wh
 from hasim.model.parts import Elected, Pool, Queue, Quorum, Standby
 from hasim.model.scenario import Scenario
 from hasim.model.system import System, Window, compile_system
-from hasim.model.upgrades import NodeByNode, Upgrade
+from hasim.model.upgrades import DrainNodes, NodeByNode, Upgrade
 from hasim.model.upgrades.room import with_room
 from hasim.results.request_log import RequestLog
 from hasim.results.run import Run, history_warnings
@@ -98,7 +98,7 @@ def simulate(
     changes = releases_in(cluster, length, Streams(seed), start == "steady", scripted)
     # What was measured of the releases is not seen beside the releases themselves.
     cluster, first = with_room(cluster.model_copy(update={"upgrades": {}}), changes)
-    held = any(isinstance(upgrade, NodeByNode) for upgrade in changes)
+    held = any(isinstance(upgrade, NodeByNode | DrainNodes) for upgrade in changes)
     system, (holds, kills, absent) = _with_holds(cluster, bool(faults) or held, killed, tuple(first))
     warm_up = _warm_up(system) if start == "steady" else 0.0
     refuse_endless(system, length + warm_up, EVENTS_MAX, "simulate")
@@ -237,6 +237,7 @@ def _run(
     if ports or scripted:
         what = "faults" if ports else "upgrades"
         warnings.append(f"the {what} were arranged: figures describe this history, their intervals are no forecast")
+    warnings += upgrades.cautions()
     warnings += history_warnings({name: intervals[name] for name in services})
     tasks = {name: role.delivery.log(end) for name, role in live.queues.items() if role.delivery.notes.names}
     cautions = {name: log.caution() for name, log in tasks.items()}

@@ -11,6 +11,7 @@ from hasim.kinds import InShort, tag_of
 from hasim.model.upgrades.blue_green import BlueGreen
 from hasim.model.upgrades.canary import Canary, CanaryStep
 from hasim.model.upgrades.deploying import Deploy, Migrate, Remove
+from hasim.model.upgrades.drain_nodes import DrainNodes
 from hasim.model.upgrades.in_place import AllAtOnce, InPlace
 from hasim.model.upgrades.node_by_node import NodeByNode
 from hasim.model.upgrades.ordered import Ordered
@@ -38,6 +39,7 @@ AnyUpgrade = Annotated[
     | Annotated[Remove, Tag("kind=remove")]
     | Annotated[Migrate, Tag("kind=migrate")]
     | Annotated[NodeByNode, Tag("kind=node_by_node")]
+    | Annotated[DrainNodes, Tag("kind=drain_nodes")]
     | Annotated[SkipJsonSchema[InstanceOf[SerializeAsAny[Upgrade]]], Tag("kind=instance")],
     Discriminator(tag_of(Upgrade)),
     InShort(lambda given: given),
@@ -52,6 +54,7 @@ __all__ = [
     "CanaryStep",
     "Deploy",
     "Detection",
+    "DrainNodes",
     "InPlace",
     "Migrate",
     "NodeByNode",

@@ -12,7 +12,7 @@ from hasim.errors import ModelError, Problem
 from hasim.model.failures import can_be_zero
 from hasim.model.laws import LawField
 from hasim.model.parts import Pool
-from hasim.model.upgrades import AnyUpgrade, Deploy, Migrate, NodeByNode, Remove, Upgrade
+from hasim.model.upgrades import AnyUpgrade, Deploy, DrainNodes, Migrate, NodeByNode, Remove, Upgrade
 from hasim.model.upgrades.plan import numbered, order_of
 from hasim.model.upgrades.room import upgrade_problems
 from hasim.units import Count, Seconds, Share, human
@@ -185,7 +185,7 @@ def rollout_problems(cluster: Cluster) -> Iterator[Problem]:
 
 def _unrepeatable(upgrade: Upgrade, cluster: Cluster) -> Iterator[str]:
     """What cannot come again and again."""
-    if isinstance(upgrade, Deploy | Remove | Migrate | NodeByNode):
+    if isinstance(upgrade, Deploy | Remove | Migrate | NodeByNode | DrainNodes):
         yield f"got {upgrade.STRATEGY}; a calendar has releases of a pool that is there before and after"
         return
     contracts = (name for each in cluster.contracts for name in (each.caller, each.server, each.adapter))

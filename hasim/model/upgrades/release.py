@@ -31,7 +31,7 @@ class Release(Declared):
 
     @model_validator(mode="after")
     def _says_how_bad(self) -> Self:
-        if self.bad and self.errors is None:
+        if self.bad and self.errors is None and self.never_ready < 1.0:
             raise ModelError.of([at(("errors",), "is missing; say which share of a bad version's answers are errors")])
         if not self.bad and (self.errors or self.never_ready or self.slower != 1.0):
             raise ModelError.of([at(("bad",), "is 0, so that nothing else of a bad version matters; give its chance")])

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hasim.errors import nearest
-from hasim.model.parts import Balancer, Pool
+from hasim.model.parts import Balancer, Pool, Workload
 from hasim.model.upgrades.deploying import Deploy, Migrate, Remove
+from hasim.model.upgrades.drain_nodes import DrainNodes
 from hasim.model.upgrades.node_by_node import NodeByNode
+from hasim.model.upgrades.pods import drain_problems, workload_problems
 from hasim.model.upgrades.upgrade import Upgrade
 
 if TYPE_CHECKING:
@@ -37,12 +39,21 @@ def upgrade_problems(upgrade: Upgrade, cluster: Cluster) -> Iterator[str]:
     if isinstance(upgrade, NodeByNode):
         yield from _unknown_hosts(upgrade, cluster)
         return
+    if isinstance(upgrade, DrainNodes):
+        yield from drain_problems(upgrade, cluster)
+        return
+    workload = parts.get(upgrade.target)
+    if isinstance(workload, Workload):
+        yield from workload_problems(upgrade, workload)
+        return
     pools = [name for name, part in parts.items() if isinstance(part, Pool) and part.serving is not None]
     if upgrade.target not in pools:
         known = ", ".join(pools) or "none; give a pool `serving`"
+        workloads = [name for name, part in parts.items() if isinstance(part, Workload)]
+        others = f", or of a workload: {', '.join(workloads)}" if workloads else ""
         yield (
-            f"got {upgrade.target!r}; an upgrade is of a pool with `serving`, and these are {known}"
-            f"{nearest(upgrade.target, pools)}"
+            f"got {upgrade.target!r}; an upgrade is of a pool with `serving`, and these are {known}{others}"
+            f"{nearest(upgrade.target, [*pools, *workloads])}"
         )
         return
     if upgrade.BALANCED and not any(
@@ -103,9 +114,8 @@ def tracked(cluster: Cluster, upgrades: Sequence[Upgrade]) -> list[str]:
     ]
     with_data = [name for name, part in cluster.parts.items() if isinstance(part, Pool) and part.data is not None]
     absent = [name for name, part in cluster.parts.items() if isinstance(part, Pool) and not part.deployed]
-    return list(
-        dict.fromkeys([*(upgrade.target for upgrade in upgrades if upgrade.target), *of_contracts, *with_data, *absent])
-    )
+    upgraded = [upgrade.target for upgrade in upgrades if isinstance(cluster.parts.get(upgrade.target), Pool)]
+    return list(dict.fromkeys([*upgraded, *of_contracts, *with_data, *absent]))
 
 
 def with_room(cluster: Cluster, upgrades: Sequence[Upgrade]) -> tuple[Cluster, dict[str, int]]:

@@ -46,13 +46,14 @@ class Order(Declared):
 
 
 class Upgrade(Declared):
-    """An upgrade of a pool from one version to the next; `simulate` plays it, beside faults and loads.
+    """An upgrade of a pool or a workload from one version to the next; `simulate` plays it, beside faults and loads.
 
     Its servers are asked to leave gracefully, as their `serving` says (`pre_stop`, `shutdown_delay`, `grace`), unless
-    `graceful` is false. Two upgrades of one pool come one after the other.
+    `graceful` is false. Two upgrades of one pool come one after the other; those of a workload each come at their time,
+    and the later takes over from whatever the earlier has come to, as with `kubectl apply`.
     """
 
-    target: Name = Field(description="Name of the pool.")
+    target: Name = Field(description="Name of the pool, or of the workload.")
     at: Seconds = Field(default=0.0, ge=0, description="When it begins.")
     release: Release = Field(default=Release(), description="What the new version is like.")
     detection: Detection | None = Field(default=None, description="How a bad version is noticed; left out: never.")
@@ -96,7 +97,7 @@ class Upgrade(Declared):
     def _orders_are_known(self) -> Self:
         for order in self.orders:
             if order.do not in self.OBEYS:
-                known = ", ".join(sorted(self.OBEYS))
+                known = ", ".join(sorted(self.OBEYS)) or "none"
                 raise ValueError(f"got the order {order.do!r}; {self.STRATEGY} knows {known}")
         return self
 

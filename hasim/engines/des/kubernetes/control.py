@@ -31,6 +31,7 @@ class ControlProcess:
         self.alive = True
         self.frozen = False
         self.informer = Informer(kinds, self._tell)
+        self.controllers = tuple(controllers)
         self.loops = [Loop(self, controller, pace) for controller in controllers]
         self._held: list[Callable[[], None]] = []
         self._knows = False

@@ -63,6 +63,8 @@ def _of_node(before: Node | None, after: Node) -> Iterator[Told]:
         return
     if before.ready != after.ready:
         yield ("node ready" if after.ready == "True" else "node not ready"), after.name, ""
+    if before.unschedulable != after.unschedulable:
+        yield ("cordoned" if after.unschedulable else "uncordoned"), after.name, ""
     for node, other, kind in ((before, after, "node untainted"), (after, before, "node tainted")):
         for taint in node.taints:
             if taint.effect == "NoExecute" and other.tainted(taint.key, "NoExecute") is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from hasim.engines.des.world import LeapingEnvironment
@@ -35,6 +35,7 @@ class Serving:
         self.workloads = {name: part for name, part in parts.items() if isinstance(part, Workload)}
         units = {unit.name: index for index, unit in enumerate(live.system.units) if unit.kind == "workload"}
         self._variables = {name: units[name] for name in self.workloads}
+        self.listeners: list[Callable[[str], None]] = []  # told of each workload that was looked at
         self._turned: dict[str, None] = {}
 
     def turned(self, app: str) -> None:
@@ -54,6 +55,9 @@ class Serving:
         with self._live.instant():
             for app in turned:
                 self._look_at(app)
+        for app in turned:
+            for listener in list(self.listeners):
+                listener(app)
 
     def pods_of(self, app: str) -> list[str]:
         """The pods of a workload that answer, and that traffic is sent to."""

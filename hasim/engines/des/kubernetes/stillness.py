@@ -32,7 +32,8 @@ class Stillness:
 
     Kubelets renew, controllers look and find all as it was. Their beats come later by the whole leap, and the clock
     that objects and controllers go by stands still meanwhile, so that nobody has been silent for longer. What waits for
-    its time, like an eviction or a pod that fits nowhere, is no calm; nor are autoscalers, who always count.
+    its time, like an eviction or a pod that fits nowhere, is no calm; nor is a progress deadline that runs; nor are
+    autoscalers, who always count. A drain that is refused again and again is: its tries are beats like others.
     """
 
     def __init__(self, kubernetes: KubernetesWorld) -> None:
@@ -80,6 +81,8 @@ class Stillness:
         kubernetes = self._kubernetes
         declared, api = kubernetes.declared, kubernetes.api
         if declared.autoscaler is not None or declared.horizontal or api.is_troubled or api.contact != "open":
+            return False
+        if kubernetes.under_way:
             return False
         idle = all(process.is_idle for process in kubernetes.processes.values())
         return idle and all(kubelet.is_settled for kubelet in kubernetes.kubelets.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from hasim.engines.des.draws import draws, durations
 from hasim.engines.des.kubernetes.api import Api, subject_of
@@ -12,6 +12,7 @@ from hasim.engines.des.kubernetes.beginning import bring_about
 from hasim.engines.des.kubernetes.cloud import Cloud
 from hasim.engines.des.kubernetes.control import ControlProcess
 from hasim.engines.des.kubernetes.kubelet import RENEW_S, Kubelet
+from hasim.engines.des.kubernetes.lives import Lives
 from hasim.engines.des.kubernetes.metrics import Metrics
 from hasim.engines.des.kubernetes.notes import told
 from hasim.engines.des.kubernetes.pace import CONTROLLERS_PACE, SCHEDULER_PACE
@@ -56,7 +57,10 @@ from hasim.protocols.reconcile.taint_eviction import TaintEviction
 from hasim.streams import FEW, uniforms
 
 if TYPE_CHECKING:
+    from hasim.engines.des.kubernetes.rollouts import WorkloadRollout
     from hasim.engines.des.live import LiveCluster
+
+T = TypeVar("T")
 
 KINDS: Final = (
     *(Node, NodeLease, Pod, ReplicaSet, Deployment, StatefulSet, Endpoints, Machine),
@@ -89,6 +93,10 @@ class KubernetesWorld:
         self.serving = Serving(live, self.env, self.api.store, self.kubelets)
         self.turned, self.all_turned = self.serving.turned, self.serving.all_turned
         self.releases = Releases(streams, self.serving.workloads)
+        self.listeners: list[Callable[[Change], None]] = []  # told of every change but those of leases
+        self.rollouts: dict[str, WorkloadRollout] = {}  # the last upgrade of each workload that has begun
+        self.under_way: dict[object, None] = {}  # what goes by the store's clock, so that no calm may be leapt over
+        self._lives: dict[str, Lives] = {}
         self.processes: dict[tuple[str, str], ControlProcess] = {}
         self._reach = Reach(live, [declared.api], self._reach_turned)
         topology = live.system.cluster.topology
@@ -239,6 +247,9 @@ class KubernetesWorld:
         for fact, subject, detail in told(change):
             self.note(fact, subject, detail)
         kind, name = change.key
+        if kind is not NodeLease:
+            for listener in list(self.listeners):
+                listener(change)
         if kind is Endpoints:
             self.turned(name)
         elif kind is Machine and self._cloud is not None:
@@ -247,6 +258,20 @@ class KubernetesWorld:
     def _conflict(self, who: str, request: Request, reply: Refused) -> None:
         kind, name = subject_of(request)
         self.note("conflict", who, {"over": f"{kind.__name__} {name}", "why": reply.why})
+
+    # Upgrades.
+
+    def lives_of(self, app: str) -> Lives:
+        """The lives of a workload's pods, from when they are first asked for."""
+        if app not in self._lives:
+            lives = self._lives[app] = Lives(self.env, self.api.store, self.releases, app)
+            self.listeners.append(lives.hear)
+        return self._lives[app]
+
+    def leading(self, kind: type[T]) -> list[T]:
+        """The controllers of a kind in all processes that lead."""
+        processes = self.processes.values()
+        return [each for process in processes for each in process.controllers if isinstance(each, kind)]
 
     # The verbs of faults.
 

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hasim.engines.des.kubernetes.drains import NodeDrains
+from hasim.engines.des.kubernetes.rollouts import WorkloadRollout
 from hasim.engines.des.upgrades.machines import Machines
 from hasim.engines.des.upgrades.places import Places
 from hasim.engines.des.upgrades.stored import Stored
 from hasim.engines.des.upgrades.talking import Talk
 from hasim.engines.des.upgrades.upgrader import Upgrader
-from hasim.model.parts import Pool
-from hasim.model.upgrades import BlueGreen, NodeByNode, Upgrade
+from hasim.model.parts import Pool, Workload
+from hasim.model.upgrades import BlueGreen, DrainNodes, NodeByNode, Upgrade
 from hasim.results.stored import DataLog
 from hasim.results.upgrades import Spans, UpgradeLog
 
@@ -40,14 +42,19 @@ class Upgrades:
                 self._stored[part] = Stored(live, self._places[part], pool.data)
         for contract in cluster.contracts:
             Talk(contract, self._places).look()
-        self._upgraders = [
-            Upgrader(live, upgrade, Machines(live, upgrade))
-            if isinstance(upgrade, NodeByNode)
-            else Upgrader(live, upgrade, self._places[upgrade.target], self._stored.get(upgrade.target))
-            for upgrade in upgrades
-        ]
+        self._upgraders = [self._upgrader(live, upgrade) for upgrade in upgrades]
         for upgrader in self._upgraders:
             upgrader.followers = [each for each in self._upgraders if each.upgrade.after == upgrader.name]
+
+    def _upgrader(self, live: LiveCluster, upgrade: Upgrade) -> Upgrader | WorkloadRollout | NodeDrains:
+        """What does it: a machine, or people who ask the API."""
+        if isinstance(upgrade, NodeByNode):
+            return Upgrader(live, upgrade, Machines(live, upgrade))
+        if isinstance(upgrade, DrainNodes):
+            return NodeDrains(live, upgrade)
+        if isinstance(live.system.cluster.parts[upgrade.target], Workload):
+            return WorkloadRollout(live, upgrade)
+        return Upgrader(live, upgrade, self._places[upgrade.target], self._stored.get(upgrade.target))
 
     @property
     def any(self) -> bool:
@@ -67,15 +74,24 @@ class Upgrades:
         for places in self._places.values():
             places.close(end)
         spans = {part: _spans(places) for part, places in self._places.items()}
-        return {
-            upgrader.name: upgrader.record.log(
-                end,
-                spans.get(upgrader.upgrade.target, NO_SPANS),
-                isinstance(upgrader.upgrade, BlueGreen) and upgrader.upgrade.state == "own",
-            )
-            for upgrader in self._upgraders
-            if upgrader.record is not None
-        }
+        logs = {upgrader.name: self._log(upgrader, end, spans) for upgrader in self._upgraders}
+        return {name: log for name, log in logs.items() if log is not None}
+
+    def _log(
+        self, upgrader: Upgrader | WorkloadRollout | NodeDrains, end: float, spans: dict[str, Spans]
+    ) -> UpgradeLog | None:
+        if not isinstance(upgrader, Upgrader):
+            return upgrader.log(end)
+        if upgrader.record is None:
+            return None
+        upgrade = upgrader.upgrade
+        own_state = isinstance(upgrade, BlueGreen) and upgrade.state == "own"
+        return upgrader.record.log(end, spans.get(upgrade.target, NO_SPANS), own_state)
+
+    def cautions(self) -> list[str]:
+        """What a reader should know of upgrades that have not come to their end."""
+        others = [each for each in self._upgraders if not isinstance(each, Upgrader)]
+        return [said for each in others for said in each.cautions()]
 
     def data(self) -> dict[str, DataLog]:
         """What became of the stored data of each pool that has any."""
