@@ -267,7 +267,9 @@ def _end(trial: Trial, log: UpgradeLog) -> float:
 def _windows(trial: Trial, log: UpgradeLog, before: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """When requests are played: some time before and after everything that happens; what overlaps is one."""
     end, settle = _end(trial, log), trial.settle_s
-    wanted = [(max(at - settle, 0.0), at + settle) for at in log.at_s.tolist() if at <= end]
+    # A window opens and closes without a change of pods, so what is told counts too.
+    moments = [*log.at_s.tolist(), *(at for at, _ in log.facts)]
+    wanted = [(max(at - settle, 0.0), at + settle) for at in moments if at <= end]
     if isinstance(trial.upgrade, Canary) and trial.upgrade.analysis is not None:
         wanted.append((0.0, (end if log.ended_s is None else log.ended_s) + settle))  # it lives on requests
     merged: list[tuple[float, float]] = []

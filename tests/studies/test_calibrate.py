@@ -351,3 +351,13 @@ def test_the_law_of_outages_keeps_their_mean_and_their_weights() -> None:
     assert law_of([(1.0, np.zeros(5))]) is None and mean_if_any([(1.0, np.zeros(5))], 0.95) is None
     drawn = law.draw(np.random.default_rng(2), 4000)
     assert abs(float(np.mean(drawn > 5.0)) - float(law.survival(5.0))) < ERRORS * 0.5 / sqrt(4000)
+
+
+def test_a_window_that_is_rolled_back_costs_two_windows_and_what_failed_in_between() -> None:
+    """No pod changes while a window is open, and yet requests are played until it closes."""
+    window = ha.Window("api", lasting="10m", release=BAD, detection=SOON)
+    found = costs(model(window, rate=5.0), bad=True, runs=12)
+    played = [sum(cost.missing[1:]) + cost.outage_s for cost in found]  # two of three members are required
+    expected = 600.0 + 0.3 * 600.0 + 600.0
+    mean, error = mean_and_error(played)
+    assert abs(mean - expected) < ERRORS * error

@@ -218,7 +218,7 @@ class Upgrader:
             self._bakes += 1
             self._traffic.count_from_now()
             Alarm(self.env, self.env.now + bake, self._analyse)  # type: ignore[arg-type]
-        elif upgrade.migrates is not None and kind == ("work begun" if upgrade.migrates.stopped else "rollout begun"):
+        elif kind in ("work begun", "rollout begun") and self._is_time_to_migrate(kind):
             self._migrate()
         elif kind == "rollback begun" and self._stored is not None:
             self._stored.returns_to(self.record.old)
@@ -226,6 +226,14 @@ class Upgrader:
             self._watch.stalled()
         elif kind in ENDS:
             self._ended(kind)
+
+    def _is_time_to_migrate(self, kind: str) -> bool:
+        """Whether the data change now: as the rollout begins, or while all is stopped for it; never on the way back."""
+        step = self.upgrade.migrates
+        assert self._machine is not None
+        if step is None or self._machine.target != self._machine.new:
+            return False
+        return kind == ("work begun" if step.stopped else "rollout begun")
 
     def _migrate(self) -> None:
         """Change the stored data as this upgrade says."""
