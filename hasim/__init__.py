@@ -18,7 +18,7 @@ Contracts  Compatibility DataContract MigrationStep expand_contract big_bang Dep
 Tasks      Delivery ConsumerGroup Work Producing Plain Keyed Fenced Transactional TwoPhase queue_systems compare_effects
 Kubernetes Kubernetes DisruptionBudget DrainNodes NodeLifecycle ClusterAutoscaler Healing Remedy
 Verbs      solve estimate simulate compare calibrate plot_downtime plot_blame timeline spacetime plot_requests
-           plot_latency plot_leaders plot_tasks plot_comparison
+           plot_latency plot_leaders plot_tasks plot_comparison plot_upgrade plot_upgrades
 Results    Solution Sample Run Comparison Calibration Estimate failed_share failed_requests outage_equivalent_s
            min_capacity server_hours exposure_s
 Units      s h
@@ -167,6 +167,8 @@ if TYPE_CHECKING:
         plot_leaders,
         plot_requests,
         plot_tasks,
+        plot_upgrade,
+        plot_upgrades,
         spacetime,
         timeline,
     )
@@ -231,7 +233,8 @@ _HOMES = {
     "hasim.results.upgrade_measures": "exposure_s failed_requests min_capacity outage_equivalent_s server_hours",
     "hasim.units": "h s",
     "hasim.views": (
-        "plot_blame plot_comparison plot_downtime plot_latency plot_leaders plot_requests plot_tasks spacetime timeline"
+        "plot_blame plot_comparison plot_downtime plot_latency plot_leaders plot_requests plot_tasks plot_upgrade "
+        "plot_upgrades spacetime timeline"
     ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -405,6 +408,8 @@ __all__ = [
     "plot_leaders",
     "plot_requests",
     "plot_tasks",
+    "plot_upgrade",
+    "plot_upgrades",
     "preset",
     "presets",
     "queue_systems",

@@ -423,17 +423,12 @@ def _show(result: Solution | Sample | Run, as_json: bool) -> None:
 
 
 def _print_tables(console: Console, run: Run | None, results: Mapping[str, Solution | Sample | Run]) -> None:
-    """What became of the requests of a run, and of tasks in several results, where there are any."""
+    """What became of the requests and upgrades of a run, and of tasks in several results, where there are any."""
     from hasim.views import page
 
-    requests = None if run is None else page.requests_table(run)
-    if requests is not None:
-        _heading(console, "what clients saw", "requests by when they arrived; latencies of those served")
-        console.print(requests)
-    tasks = page.tasks_table(results)
-    if tasks is not None:
-        _heading(console, "what becomes of a task?", "means over tasks; latency from its arrival to its effect")
-        console.print(tasks)
+    for head, note, table in page.tables(run, results):
+        _heading(console, head, note)
+        console.print(table)
 
 
 def _heading(console: Console, text: str, note: str, first: bool = False) -> None:

@@ -11,6 +11,7 @@ from hasim.views.requests import plot_latency, plot_requests
 from hasim.views.spacetime import spacetime
 from hasim.views.tasks import plot_tasks
 from hasim.views.timeline import timeline
+from hasim.views.upgrades import plot_upgrade, plot_upgrades
 
 __all__ = [
     "plot_blame",
@@ -20,6 +21,8 @@ __all__ = [
     "plot_leaders",
     "plot_requests",
     "plot_tasks",
+    "plot_upgrade",
+    "plot_upgrades",
     "spacetime",
     "timeline",
 ]

@@ -17,6 +17,8 @@ from hasim.results import Estimate, Run, Sample, ServiceFigures, Solution
 from hasim.results.request_tables import HEADS, request_rows
 from hasim.results.tables import nines_text
 from hasim.results.tasks import TaskFigures
+from hasim.results.upgrade_tables import HEADS as UPGRADE_HEADS
+from hasim.results.upgrade_tables import cells as upgrade_cells
 from hasim.trace import Fact
 from hasim.units import human, share_text
 from hasim.views.agreement import Comparison
@@ -36,6 +38,8 @@ _WORDS = {"unavailability": "unavailability", "outages_per_year": "outages a yea
 _STORY_KINDS = (
     *("fault begun", "fault ended", "failover ended", "service down", "service up", "burst", "window begun"),
     *("server down", "server up", "server ejected", "server back", "liveness kill"),
+    *("rollout begun", "rolled out", "rollback begun", "rolled back", "switched", "window open", "window closed"),
+    *("bad release noticed", "progress deadline exceeded"),
 )
 
 
@@ -134,6 +138,32 @@ def requests_table(run: Run) -> Table | None:
         name = Text(f"  {row.name}") if row.is_phase else Text(row.name, style="bold")
         table.add_row(name, *row.cells, Text(row.faults, style="dim"))
     return table
+
+
+def upgrades_table(run: Run) -> Table | None:
+    """What became of the upgrades of a run, and what they cost: a row for each; None where there were none."""
+    if not run.upgrades:
+        return None
+    table = _plain_table()
+    for i, head in enumerate(UPGRADE_HEADS):
+        table.add_column(head, style="bold" if i == 0 else "", justify="left" if i < 3 else "right")
+    for name, log in run.upgrades.items():
+        table.add_row(*map(escape, upgrade_cells(name, log, run.requests)))
+    return table
+
+
+def tables(run: Run | None, results: Mapping[str, Result]) -> list[tuple[str, str, Table]]:
+    """All that there is to tell in tables: a heading, a note to it, and the table, of each.
+
+    What became of requests and upgrades is of a run, what becomes of tasks of several results.
+    """
+    requests, upgrades = (None, None) if run is None else (requests_table(run), upgrades_table(run))
+    found = [
+        ("what clients saw", "requests by when they arrived; latencies of those served", requests),
+        ("what became of upgrades", "not served: requests, for whatever reason, meanwhile", upgrades),
+        ("what becomes of a task?", "means over tasks; latency from its arrival to its effect", tasks_table(results)),
+    ]
+    return [(head, note, table) for head, note, table in found if table is not None]
 
 
 def tasks_table(results: Mapping[str, Result]) -> Table | None:
