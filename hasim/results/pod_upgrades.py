@@ -15,9 +15,9 @@ class PodUpgradeLog(UpgradeLog):
     """One upgrade of a workload; `ready`, `starting` and `leaving` are pods as the store of the API has them.
 
     `served_at_s` are the times, in seconds of the run's clock, from each of which on so many pods are `serving`: shape
-    (m, 2), the old version and the new one. These answer, and endpoints name them. Endpoints follow the store, so for
-    some milliseconds after each move fewer may serve than are ready: a pod that was told to stop still stands in them,
-    and one that has become ready does not yet. `exposure` is the new version's share of the pods that serve.
+    (m, 2), the old version and the new one. These answer, and endpoints name them. Endpoints follow the store: a pod
+    that has become ready is not in them for a moment, while an old one may already go on its account. So now and then,
+    for some milliseconds, fewer serve than are ready. `exposure` is the new version's share of the pods that serve.
     """
 
     served_at_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))

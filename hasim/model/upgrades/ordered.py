@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ class Ordered(Upgrade):
 
     A pod that never gets ready holds up everything, and a rollback too: it goes on only if somebody deletes the pod,
     which `repairs` says. Source: k/k pkg/controller/statefulset/stateful_set_control.go.
+
+    The target may be a workload that is a stateful_set: what is left out here is as the workload says.
     """
 
     kind: Literal["ordered"] = "ordered"
@@ -26,6 +28,9 @@ class Ordered(Upgrade):
     )
 
     STRATEGY: ClassVar[str] = "ordered"
+
+    def __init__(self, *target: str, **data: Any) -> None:
+        super().__init__(*target, **data)
 
     def rollout(self, old: str, servers: Sequence[str]) -> Rollout:
         return StatefulRollout(old, self.release.version, len(servers), self.partition, repairs=self.repairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -24,6 +24,8 @@ class PerNode(Upgrade):
     comes first; there is room for so many pods on top, and one that still drains takes up its room until it is gone.
     Places without an available pod count as unavailable, whatever the reason, so that pods which never get ready hold
     up the rest. Source of algorithm and defaults: k/k pkg/controller/daemon/update.go, pkg/apis/apps/v1/defaults.go.
+
+    The target may be a workload that is a daemon_set: what is left out here is as the workload says.
     """
 
     kind: Literal["per_node"] = "per_node"
@@ -37,6 +39,9 @@ class PerNode(Upgrade):
 
     STRATEGY: ClassVar[str] = "per node"
     OBEYS: ClassVar[frozenset[str]] = frozenset({"roll back", "retry"})
+
+    def __init__(self, *target: str, **data: Any) -> None:
+        super().__init__(*target, **data)
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:

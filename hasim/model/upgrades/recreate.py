@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,7 +13,10 @@ from hasim.units import Seconds
 
 
 class Recreate(Upgrade):
-    """All old pods go, and when the last one is gone the new ones come, as a Deployment with `Recreate` does it."""
+    """All old pods go, and when the last one is gone the new ones come, as a Deployment with `Recreate` does it.
+
+    The target may be a workload that is a deployment: what is left out here is as the workload says.
+    """
 
     kind: Literal["recreate"] = "recreate"
     min_ready: Seconds = Field(default=0.0, ge=0, description="How long a pod must be ready before it counts.")
@@ -21,6 +24,9 @@ class Recreate(Upgrade):
 
     STRATEGY: ClassVar[str] = "recreate"
     OBEYS: ClassVar[frozenset[str]] = frozenset({"roll back", "pause", "resume", "retry"})
+
+    def __init__(self, *target: str, **data: Any) -> None:
+        super().__init__(*target, **data)
 
     def rollout(self, old: str, servers: Sequence[str]) -> Rollout:
         version = self.release.version

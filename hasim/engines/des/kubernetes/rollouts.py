@@ -86,11 +86,9 @@ class WorkloadRollout:
         self.served(app)
 
     def give_up(self) -> None:
-        """Another upgrade of the workload has begun."""
-        self.over = True
+        """Another upgrade of the workload has begun; this one only goes on to write down what becomes of its pods."""
+        self.over, self._turning = True, False
         self._stall.stop()
-        self.kubernetes.listeners.remove(self.hear)
-        self.kubernetes.serving.listeners.remove(self.served)
 
     def _apply(self) -> None:
         self._target = self._new
@@ -147,7 +145,7 @@ class WorkloadRollout:
             if (before if after is None else after).template.app == self._app:
                 self._stall.stirred()
                 self._look_later()
-        elif kind is self._kind and name == self._app and before is not None and after is not None:
+        elif not self.over and kind is self._kind and name == self._app and before is not None and after is not None:
             if before.template != after.template:
                 self._turned(before.template, after.template)
             if isinstance(after, Deployment) and before.paused != after.paused:
@@ -179,8 +177,6 @@ class WorkloadRollout:
 
     def _look(self) -> None:
         self._look_at = None
-        if self.over:
-            return
         self._write()
         wait = self._progress.wait if self._turning else None
         if wait == 0.0:
@@ -213,8 +209,6 @@ class WorkloadRollout:
         """Somebody has noticed that the version is bad."""
         record, detection = self.record, self.upgrade.detection
         assert record is not None and detection is not None
-        if self.over:
-            return
         if record.noticed is None:
             record.noticed = self.env.now
             record.facts.append((self.env.now, f"noticed {how}"))
@@ -240,7 +234,7 @@ class WorkloadRollout:
 
     def served(self, app: str) -> None:
         """Other pods than before may serve."""
-        if app != self._app or self.over:
+        if app != self._app:
             return
         revisions = self._serving()
         row = self.env.now, revisions.count(self._old.revision), revisions.count(self._new.revision)
