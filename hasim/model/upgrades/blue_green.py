@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -51,6 +51,9 @@ class BlueGreen(Upgrade):
 
     STRATEGY: ClassVar[str] = "blue-green"
     BALANCED: ClassVar[bool] = True
+
+    def __init__(self, *target: str, **data: Any) -> None:
+        super().__init__(*target, **data)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -37,6 +37,9 @@ class Canary(Deployed):
 
     STRATEGY: ClassVar[str] = "canary"
     OBEYS: ClassVar[frozenset[str]] = frozenset({"roll back", "pause", "resume"})
+
+    def __init__(self, *target: str, **data: Any) -> None:
+        super().__init__(*target, **data)
 
     @model_validator(mode="after")
     def _grows(self) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -24,6 +24,9 @@ class Deploy(Upgrade):
 
     STRATEGY: ClassVar[str] = "deploy"
 
+    def __init__(self, *target: str, **data: Any) -> None:
+        super().__init__(*target, **data)
+
     def rollout(self, old: str, servers: Sequence[str]) -> Rollout:
         assert self.replicas is not None, "a scenario says how many"
         return DeployRollout(old, self.release.version, servers, self.replicas, self.min_ready, self.progress_deadline)
@@ -39,6 +42,9 @@ class Remove(Upgrade):
 
     STRATEGY: ClassVar[str] = "remove"
     OBEYS: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, *target: str, **data: Any) -> None:
+        super().__init__(*target, **data)
 
     def rollout(self, old: str, servers: Sequence[str]) -> Rollout:
         return RemoveRollout(old, "removed", servers)
@@ -57,6 +63,9 @@ class Migrate(Upgrade):
 
     STRATEGY: ClassVar[str] = "migrate"
     OBEYS: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, *target: str, **data: Any) -> None:
+        super().__init__(*target, **data)
 
     @model_validator(mode="after")
     def _of_data_alone(self) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -34,6 +34,9 @@ class InPlace(Upgrade):
     STRATEGY: ClassVar[str] = "in place"
     OBEYS: ClassVar[frozenset[str]] = frozenset({"roll back", "pause", "resume"})
 
+    def __init__(self, *target: str, **data: Any) -> None:
+        super().__init__(*target, **data)
+
     def rollout(self, old: str, servers: Sequence[str]) -> Rollout:
         batch = max(resolve(self.batch, 0, len(servers))[0], 1)
         return InPlaceRollout(
@@ -51,6 +54,9 @@ class AllAtOnce(InPlace):
     batch: Pods = Field(default="100%", description="All of them.")
 
     STRATEGY: ClassVar[str] = "all at once"
+
+    def __init__(self, *target: str, **data: Any) -> None:
+        super().__init__(*target, **data)
 
     @model_validator(mode="after")
     def _all(self) -> Self:

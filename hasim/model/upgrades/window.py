@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,9 @@ class Window(Upgrade):
 
     STRATEGY: ClassVar[str] = "window"
     BALANCED: ClassVar[bool] = True
+
+    def __init__(self, *target: str, **data: Any) -> None:
+        super().__init__(*target, **data)
 
     def rollout(self, old: str, servers: Sequence[str]) -> Rollout:
         return WindowRollout(old, self.release.version, servers, self.lasting, self.work, self.min_ready)
