@@ -106,19 +106,14 @@ def _parts(run: Run) -> set[str]:
 def _while_there(run: Run, name: str) -> NDArray[np.float64]:
     """When it was down; of a place in a pool that is upgraded, while there was a pod."""
     down = run.intervals[name]
-    place = name.removeprefix(ABSENT).removesuffix(" (planned)")
-    own = [log.spans for log in run.upgrades.values() if log.spans.servers and place.rpartition("-")[0] == log.part]
-    if not own or not len(down):
-        return down
     if name.startswith(ABSENT):
         return np.empty((0, 2))
-    there = [
-        (begin, end)
-        for server, begin, end in zip(own[0].servers, own[0].begins_s, own[0].ends_s, strict=True)
-        if server == name
-    ]
+    away = run.intervals.get(f"{ABSENT}{name} (planned)")
+    if away is None:
+        return down
+    there = np.concatenate([[run.start_s], away.ravel(), [run.end_s]]).reshape(-1, 2)
     cut = [(max(begin, first), min(end, last)) for begin, end in there for first, last in down]
-    return np.array(sorted((start, end) for start, end in cut if start < end)).reshape(-1, 2)
+    return np.array([(start, end) for start, end in cut if start < end]).reshape(-1, 2)
 
 
 def _is_shown_by_owner(run: Run, name: str) -> bool:

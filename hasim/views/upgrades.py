@@ -36,7 +36,7 @@ ORDERS_MAX: Final = 720  # in which labels are laid out, until all have room
 LINE: Final = 12.0  # points from one line of labels to the next
 SMALL_LINE: Final = 10.5
 _DOTTED: Final = (0, (1, 2))
-LETTER: Final = 0.068  # inches, the width of one as labels have it
+LETTER: Final = 0.058  # inches, the width of one as labels have it
 TINTS: Final = {"old": "#A9D3EE", "new": "#F7D58B"}  # of the versions' own colours, for pods that do not serve
 
 _PODS: Final = (
@@ -63,7 +63,7 @@ _MARKS: Final = {
     "window overrun": "overrun", "work begun": "work", "bake begun": "bake", "tests begun": "tests",
     "promotion begun": "promoted", "progress deadline exceeded": "stalled",
 }  # fmt: skip
-_WEIGHTY: Final = ("noticed", "found by", "rolled", "switched", "window", "stalled")  # named first where room is scarce
+_WEIGHTY: Final = ("noticed", "found by", "rolled", "switched", "window", "closed", "stalled", " of ")  # named first
 
 
 @dataclass(frozen=True)
@@ -392,7 +392,7 @@ def _mark(above: Axes, below: Axes, picture: _Picture, inches: float) -> int:
     for at, _ in marks:
         for ax in (above, below):
             ax.axvline(at, color=INK, linewidth=0.9, linestyle=_DOTTED, zorder=2.5)
-    labels = _laid_out([(at, text, letter * (len(text) + 1.5)) for at, text in marks], picture)
+    labels = _laid_out([(at, text, letter * (len(text) + 0.8)) for at, text in marks], picture)
     for label in labels:
         flip = label.reach[1] == label.at
         above.annotate(
@@ -468,11 +468,8 @@ def _happened(picture: _Picture) -> list[tuple[float, str]]:
 
 
 def _without_echo(texts: Sequence[str]) -> list[str]:
-    """A rollback at the instant of the notice goes without saying, and so does an end at a window's."""
-    if len(texts) == 1:
-        return list(texts)
-    kept = [text for text in texts if text != "rollback"]
-    return kept or list(texts)
+    """Of what came at once, only what carries weight: a rollback at the instant of the notice goes without saying."""
+    return [text for text in texts if any(word in text for word in _WEIGHTY)] or list(texts)
 
 
 def _said(picture: _Picture) -> str:

@@ -179,6 +179,8 @@ def test_the_timeline_and_the_page_show_upgrades(runs: dict[str, ha.Run]) -> Non
     assert "rolling of api" in words(ax)
     rows = {row.name: row for row in rows_of(run)[0]}
     assert not any(name.startswith("absent") for name in rows)
+    early = {row.name for row in rows_of(played(ha.Rolling("api", at="1h")))[0]}
+    assert early == {"web", "api", "lb"}
     assert "api-9" not in rows  # room that nobody needed
     assert all(float(np.sum(np.diff(rows[name].down))) < 15 for name in rows)  # an empty place is not down
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
