@@ -423,12 +423,15 @@ def _laid_out(marks: Sequence[tuple[float, str, float]], picture: _Picture) -> l
     for order in islice(permutations(first), ORDERS_MAX) if len(marks) <= 7 else (first, first[::-1]):
         labels: list[_Label] = []
         for at, text, width in order:
+            short = text.rpartition(", ")[2]  # where there is no room for all, what came of it
             label = _placed(at, text, width, labels, picture)
+            label = label or _placed(at, short, width * (len(short) + 1) / (len(text) + 1), labels, picture)
             labels += [] if label is None else [label]
         named = sum(1 if light((label.at, label.text, 0.0)) else 10 for label in labels)
-        worth = named - 0.1 * max((label.line for label in labels), default=0)
+        letters = sum(len(label.text) for label in labels)
+        worth = named + 0.01 * letters - 0.1 * max((label.line for label in labels), default=0)
         best = max(best, (worth, labels), key=lambda each: each[0])
-        if len(labels) == len(marks):
+        if letters == sum(len(text) for _, text, _ in marks):
             break
     return best[1]
 
