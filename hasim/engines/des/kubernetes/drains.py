@@ -209,16 +209,16 @@ class NodeDrains:
         with self.live.instant():
             for node in empty:
                 self.live.hold(node).let_go(self)  # type: ignore[arg-type]
-        self._wait_for(group)
+        self._wait_for(empty, group)
 
-    def _wait_for(self, group: list[str]) -> None:
-        """Nodes are let in once they are ready."""
+    def _wait_for(self, back: Sequence[str], group: list[str]) -> None:
+        """Nodes are let in once those that were away are ready."""
         store = self.kubernetes.api.store
-        nodes = (store.get(Node, name) for name in group)
+        nodes = (store.get(Node, name) for name in back)
         if all(node is not None and node.ready == "True" and self.kubernetes.kubelets[node.name].up for node in nodes):
             self._let_in(group)
         else:
-            Alarm(self.env, self.env.now + POLL_S, partial(self._wait_for, group))
+            Alarm(self.env, self.env.now + POLL_S, partial(self._wait_for, back, group))
 
     def _let_in(self, group: list[str]) -> None:
         if self.upgrade.then != "uncordon":
