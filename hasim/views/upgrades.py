@@ -32,7 +32,7 @@ BINS_MAX: Final = 120
 BIN_REQUESTS: Final = 20  # fewer in a bin on average, and a bar shows more chance than rate
 COLUMNS_MAX: Final = 5
 LABEL_LINES_MAX: Final = 4
-ORDERS_MAX: Final = 720  # in which labels are laid out, until all have room
+ORDERS_MAX: Final = 120  # in which labels are laid out, until all have room
 LINE: Final = 12.0  # points from one line of labels to the next
 SMALL_LINE: Final = 10.5
 _DOTTED: Final = (0, (1, 2))
@@ -420,20 +420,27 @@ def _laid_out(marks: Sequence[tuple[float, str, float]], picture: _Picture) -> l
     best: tuple[float, list[_Label]] = (-1.0, [])
     # From right to left nothing is in the way of what follows, but for labels that stand on the left of their lines.
     first = sorted(marks, key=lambda mark: (light(mark), -mark[0]))
-    for order in islice(permutations(first), ORDERS_MAX) if len(marks) <= 7 else (first, first[::-1]):
-        labels: list[_Label] = []
-        for at, text, width in order:
-            short = text.rpartition(", ")[2]  # where there is no room for all, what came of it
-            label = _placed(at, text, width, labels, picture)
-            label = label or _placed(at, short, width * (len(short) + 1) / (len(text) + 1), labels, picture)
-            labels += [] if label is None else [label]
-        named = sum(1 if light((label.at, label.text, 0.0)) else 10 for label in labels)
-        letters = sum(len(label.text) for label in labels)
-        worth = named + 0.01 * letters - 0.1 * max((label.line for label in labels), default=0)
-        best = max(best, (worth, labels), key=lambda each: each[0])
-        if letters == sum(len(text) for _, text, _ in marks):
-            break
+    for shortened in ((), *((mark,) for mark in marks if ", " in mark[1]), marks):
+        told = [_short(mark) if mark in shortened else mark for mark in first]
+        for order in islice(permutations(told), ORDERS_MAX):
+            labels: list[_Label] = []
+            for at, text, width in order:
+                label = _placed(at, text, width, labels, picture)
+                labels += [] if label is None else [label]
+            named = sum(1 if light((label.at, label.text, 0.0)) else 10 for label in labels)
+            letters = sum(len(label.text) for label in labels)
+            worth = named + 0.01 * letters - 0.1 * max((label.line for label in labels), default=0)
+            best = max(best, (worth, labels), key=lambda each: each[0])
+            if len(labels) == len(marks):
+                return labels
     return best[1]
+
+
+def _short(mark: tuple[float, str, float]) -> tuple[float, str, float]:
+    """Of what happened at once, only the first."""
+    at, text, width = mark
+    first = text.partition(", ")[0]
+    return at, first, width * (len(first) + 1) / (len(text) + 1)
 
 
 def _placed(at: float, text: str, width: float, labels: Sequence[_Label], picture: _Picture) -> _Label | None:
