@@ -333,9 +333,11 @@ def test_mutated_data_are_a_cluster_or_a_model_error(plain: dict[str, Any], data
         if change == "delete":
             del node[last]
         elif change == "add" and isinstance(node, dict):
-            node[data.draw(st.sampled_from(["x", "kind", "failover", "needs", "crew", "a b", "cp-1"]))] = data.draw(ODD)
+            node[data.draw(st.sampled_from(["x", "kind", "failover", "needs", "crew", "a b", "cp-1"]))] = copy.deepcopy(
+                data.draw(ODD)
+            )
         else:
-            node[last] = data.draw(ODD)
+            node[last] = copy.deepcopy(data.draw(ODD))
         if not places(plain):
             break
     cluster_or_model_error(lambda: ha.Cluster(**plain))
