@@ -60,6 +60,10 @@ def _degraded(
     )[0]
 
 
+SCRIPTED = ("held: ", "killed: ")
+"""How the windows are called that scripts, probes and remedies turn, and no calendar."""
+
+
 def down_by_name(live: LiveCluster) -> dict[str, Intervals]:
     """Return when each thing was down, by name.
 
@@ -74,7 +78,9 @@ def down_by_name(live: LiveCluster) -> dict[str, Intervals]:
                 found[f"{name}{mark}" if name in found else name] = live.history.down(node)
     for index, unit in enumerate(live.system.units):
         found[f"{unit.name} (itself)" if unit.name in found else unit.name] = live.history.down(index)
-    for window in live.system.windows[: len(live.system.windows) - len(live.held) - len(live.kills)]:
+    for window in live.system.windows:
+        if window.name.startswith(SCRIPTED):
+            continue
         found[f"{window.name} (planned)"] = live.history.down(window.variable)
     return found
 

@@ -238,3 +238,10 @@ def test_versions_that_the_data_do_not_know_are_refused() -> None:
         ha.Migrate("a", migrates=ha.MigrationStep(name="x", backfills=("old", "new")))
     with pytest.raises(ha.ModelError, match="which only a window does"):
         ha.Rolling("a", migrates=ha.MigrationStep(name="x", adds="new", stopped=True))
+
+
+def test_what_scripts_hold_has_no_row_of_its_own_beside_empty_places() -> None:
+    model = two_services()
+    run = play(model, ha.Rolling("a", at="10s", release=NEXT), ha.Crash("b-1", at="20s", lasting="10s"), over="1m")
+    assert not [name for name in run.intervals if name.startswith(("held: ", "killed: "))]
+    assert "absent: a-7 (planned)" in run.intervals
