@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from hasim.errors import ModelError, Problem, nearest
@@ -32,6 +33,10 @@ def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     for detail in error.errors(include_url=False):
         for problem in _translate(detail, model):
             found[problem] = None
+    hollow = [problem for problem in found if problem.message.endswith(_KINDS_OF_VALUE["too_short"])]
+    for problem in hollow:  # a list of which every item was wrong counts as empty; what was wrong says more
+        if any(other.loc[: len(problem.loc)] == problem.loc != other.loc for other in found):
+            del found[problem]
     return list(found)
 
 
@@ -91,7 +96,7 @@ def _expected(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if kind in _NUMBERS:
         field = model.model_fields.get(str(detail["loc"][0])) if detail["loc"] else None
         number = "a whole number" if field is not None and "int" in str(field.annotation) else "a number"
-        return f"give {number}{_range([] if field is None else field.metadata)}"
+        return f"give {number}{_range([] if field is None else _bounds(field))}"
     return _lowered(detail["msg"])
 
 
@@ -111,6 +116,13 @@ _NUMBERS = (
     *("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"),
     *("int_type", "int_parsing", "int_parsing_size", "int_from_float", "float_type", "float_parsing"),
 )
+
+
+def _bounds(field: FieldInfo) -> list[object]:
+    """A field's metadata, and that of the one choice of `X | None` that has some."""
+    choices = [choice for choice in get_args(field.annotation) if get_origin(choice) is Annotated]
+    inner = [item for choice in choices[:1] for item in choice.__metadata__] if len(choices) == 1 else []
+    return [*field.metadata, *(part for item in inner for part in getattr(item, "metadata", [item]))]
 
 
 def _range(metadata: Sequence[object]) -> str:
