@@ -68,7 +68,7 @@ def canary_detection(detect: Detect, stages: Stages, by: By = "time") -> Floats:
 
 def _stage(detect: Detect, share: float, bake: float, by: By) -> tuple[Floats, Floats]:
     """The chance that a stage notices a bad release, and the exposure until it does or is over, in seconds."""
-    if by not in BYS:
+    if str(by) not in BYS:
         raise ModelError(f"got {by!r}; bad releases are noticed by time or count{nearest(str(by), BYS)}", "by")
     if by == "count":
         if isinstance(detect, Law):

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hasim.declared import shown
 from hasim.engines.exact.queueing.arguments import Floats, positive, whole, zero_or_more
 from hasim.engines.exact.upgrading.detection import survival_between
 from hasim.errors import ModelError
@@ -52,7 +53,7 @@ def restart_failures(
     before, down, often = zero_or_more(notice, "notice"), zero_or_more(restart, "restart"), whole(retries, "retries", 0)
     left = np.maximum(down - often * zero_or_more(turn_around, "turn_around"), 0.0)
     refused = _spent(before + left, first, last) - _spent(before, first, last)
-    rescued = (often > 0) & redispatch
+    rescued = (often > 0) & _yes_or_no(redispatch, "redispatch")
     return np.asarray(zero_or_more(rate, "rate") * np.where(rescued, 0.0, refused))
 
 
@@ -119,7 +120,7 @@ def switch_failures(
     after, checks = zero_or_more(late, "late"), whole(rise, "rise")
     if (after < wait).any():
         raise ModelError("got less than the interval; the checks may never find out, and it is another law", "late")
-    first = wait / (np.where(in_step, 1, whole(servers, "servers")) + 1.0)
+    first = wait / (np.where(_yes_or_no(in_step, "in_step"), 1, whole(servers, "servers")) + 1.0)
     return np.asarray(zero_or_more(rate, "rate") * (after + first + (checks - 1.0) * fast))
 
 
@@ -178,6 +179,12 @@ def killed_failures(
 
 
 # ------------------------------------------------------------------------------------------ their parts
+
+
+def _yes_or_no(given: object, name: str) -> bool:
+    if not isinstance(given, bool | np.bool_):
+        raise ModelError(f"got {shown(given)}; give true or false", name)
+    return bool(given)
 
 
 def _ejection(interval: ArrayLike, fall: ArrayLike, fast_interval: ArrayLike | None) -> tuple[Floats, Floats]:

@@ -44,7 +44,7 @@ def rolling_cost(
     With a law of `detect` it is the expectation over it, and `length` and `steps` are single numbers. Raises ModelError
     for negative or infinite durations, shares outside 0 to 1, fewer steps than one and unknown words.
     """
-    if back not in BACKS:
+    if str(back) not in BACKS:
         raise ModelError(f"got {back!r}; the ways back are {', '.join(BACKS)}{nearest(str(back), BACKS)}", "back")
     rate, last, long = bad_errors(bad, errors), zero_or_more(rollback, "rollback"), zero_or_more(length, "length")
     if isinstance(detect, Law):

@@ -45,7 +45,10 @@ def detection_power(before: ArrayLike, after: ArrayLike, requests: ArrayLike, *,
 
 
 def _z(tail: float, name: str) -> float:
-    chance = float(share(tail, name))
+    given = share(tail, name)
+    if given.ndim:
+        raise ModelError("got an array; give a single chance, like 0.05", name)
+    chance = float(given)
     if not 0 < chance < 1:
         raise ModelError(f"got {chance:g}; give a chance between 0 and 1, like 0.05", name)
     return -float(special.ndtri(chance))
