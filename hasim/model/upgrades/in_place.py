@@ -37,6 +37,12 @@ class InPlace(Upgrade):
     def __init__(self, *target: str, **data: Any) -> None:
         super().__init__(*target, **data)
 
+    @model_validator(mode="after")
+    def _one_at_least(self) -> Self:
+        if resolve(self.batch, 0, 1)[0] < 1:
+            raise ModelError.of([at(("batch",), f"got {self.batch!r}; a batch is at least one server, or above 0%")])
+        return self
+
     def rollout(self, old: str, servers: Sequence[str]) -> Rollout:
         batch = max(resolve(self.batch, 0, len(servers))[0], 1)
         return InPlaceRollout(

@@ -23,7 +23,10 @@ def one_after_another(*upgrades: Upgrade, pause: str = "0s") -> tuple[Upgrade, .
     The first begins at its own time; an `at` of the others is added to the pause. If one is rolled back, or never ends,
     those after it never begin. Give them to `during`: `cluster.during(*one_after_another(a, b), load)`.
     """
-    wait = seconds(pause)
+    try:
+        wait = seconds(pause)
+    except ValueError as error:
+        raise ModelError(str(error), "pause") from None
     planned: list[Upgrade] = []
     for number, upgrade in enumerate(upgrades, 1):
         if not isinstance(upgrade, Upgrade):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from numbers import Integral
 from typing import NamedTuple
 
 from hasim.errors import ModelError
@@ -28,8 +29,9 @@ def resolve(surge: str | int, unavailable: str | int, replicas: int) -> tuple[in
     A share of surge is rounded up, one of unavailable down. If both come to nothing, one pod may be unavailable; never
     more than there are (ResolveFenceposts, MaxUnavailable). Anything else than these two forms is a ModelError.
     """
-    if replicas < 0:
-        raise ModelError(f"got {replicas}; there are at least 0", "replicas")
+    number: object = replicas  # whatever it is said to be
+    if isinstance(number, bool) or not isinstance(number, Integral) or replicas < 0:
+        raise ModelError(f"got {replicas!r}; it is a whole number of at least 0", "replicas")
     above = _pods(surge, "surge", replicas, up=True)
     below = _pods(unavailable, "unavailable", replicas, up=False)
     if above == below == 0:
