@@ -258,6 +258,7 @@ class UpgradeLog:
         That is from its begin until it had settled; for a bad version, until none could meet it any more; otherwise to
         the end of the run. If nobody was there at its end to serve, it goes on until a request finds a server again.
         """
+        _checked(log)
         last = int(np.searchsorted(log.arrived_s, self._over_for(log)))
         return np.flatnonzero(log.ended_s[:last] > self.began_s)
 
@@ -336,7 +337,7 @@ class UpgradeLog:
         """Writes that a version answered well, after the begin, up to then."""
         if version not in self.spans.names:
             return 0
-        good = (log.outcome == OK) & log.write & (log.ended_s > self.began_s) & (log.ended_s <= until)
+        good = (_checked(log).outcome == OK) & log.write & (log.ended_s > self.began_s) & (log.ended_s <= until)
         return int(
             np.count_nonzero(self.spans.version_of(log, np.flatnonzero(good)) == self.spans.names.index(version))
         )
@@ -354,7 +355,7 @@ class UpgradeLog:
         length = instant(window, "window")
         if not 0 < length < np.inf:
             raise ModelError(f"got {shown(window)}; the window of a budget is longer than zero, like '30d'", "window")
-        if not len(log):
+        if not len(_checked(log)):
             raise ModelError("the run has no requests, so that nothing says how many may fail; give it a load")
         allowed = (1.0 - promised) * len(log) / (log.end_s - log.start_s) * length
         failed = self.failed(log)
@@ -413,6 +414,13 @@ class UpgradeLog:
         took = "for" if self.outcome == "under way" else "in"
         said = f"{self.name} of {self.part}: {self.outcome} {took} {human(self.duration_s)}"
         return f"{said}, {self.min_ready} of {self.replicas} ready at least, {self.most_pods} pods at most"
+
+
+def _checked(log: object) -> RequestLog:
+    """The log of requests that was given; a run without loads has none."""
+    if not isinstance(log, RequestLog):
+        raise ModelError(f"got {shown(log)}; give the `requests` of a run that was played with a load", "log")
+    return log
 
 
 def _failed(log: RequestLog, rows: NDArray[np.intp]) -> int:

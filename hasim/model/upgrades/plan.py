@@ -48,6 +48,10 @@ def migration(
     the strategy that rolls versions, for instance `ha.Rolling("api", at="1m")`, whose release says what they are like
     otherwise. A backfill converts `per_second` items. See `one_after_another` for `pause`.
     """
+    if not isinstance(change, Migration):
+        raise ModelError(f"got {shown(change)}; give a change of data, like ha.expand_contract()", "change")
+    if not isinstance(by, Upgrade):
+        raise ModelError(f"got {shown(by)}; give an upgrade like ha.Rolling('api')", "by")
     steps: list[Upgrade] = []
     for step in change.steps:
         rate = per_second if step.backfills is not None else None

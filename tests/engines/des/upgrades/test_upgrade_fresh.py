@@ -100,6 +100,14 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "no pause": (lambda: plan_with(None), "pause: got None; a duration is text with a unit, like '30s' or '5m'"),
     "one mistake, one line": (lambda: canary_of(0), "steps[0].share: got 0.0; give a number above 0 and of at most 1"),
     "releases": (lambda: planned(-1), "per_month: got -1; give a number above 0 and of at most 1e+06"),
+    "no change": (
+        lambda: ha.migration("api", "expand", ha.Rolling("api")),  # type: ignore[arg-type]
+        "change: got 'expand'; give a change of data, like ha.expand_contract()",
+    ),
+    "no way": (
+        lambda: ha.migration("api", ha.expand_contract(), "rolling"),  # type: ignore[arg-type]
+        "by: got 'rolling'; give an upgrade like ha.Rolling('api')",
+    ),
     "replicas": (lambda: staircase("3"), "replicas: got '3'; it is a whole number of at least 0"),  # type: ignore[arg-type]
     "half a pod": (lambda: staircase(1.5), "replicas: got 1.5; it is a whole number of at least 0"),  # type: ignore[arg-type]
     "redispatch": (
@@ -124,3 +132,13 @@ def test_mistakes_are_told_in_one_line(mistake: str) -> None:
     with pytest.raises(ha.ModelError) as raised:
         make()
     assert str(raised.value).removeprefix("upgrades.releases.") == said
+
+
+@pytest.mark.parametrize("figure", ["met", "failed", "failed_share", "by_version", "budget_used"])
+def test_figures_of_requests_take_a_run_with_some(figure: str) -> None:
+    """A run without loads has no log of requests; `figures` leaves theirs out, and what is of them alone says so."""
+    run = play(scene(2, start=1), ha.Rolling("api"), over=30)
+    assert run.requests is None and "failed" not in only(run).figures(run.requests)
+    more = ("99.9%",) if figure == "budget_used" else ()
+    with pytest.raises(ha.ModelError, match="log: got nothing; give the `requests` of a run"):
+        getattr(only(run), figure)(run.requests, *more)
