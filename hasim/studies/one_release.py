@@ -326,7 +326,7 @@ def _cost(trial: Trial, played: Played) -> Cost:
     outage, calm = by_errors, 0
     if requests is not None:
         failed, calm = _failed(trial, log, requests)
-        outage = failed + (by_errors if trial.errors_alone else _between(trial, played, requests, end))
+        outage = failed + _between(trial, played, requests, end) + (by_errors if trial.errors_alone else 0.0)
     pods = (log.ready + log.starting + log.leaving).sum(axis=1)[: len(steps.at_s)]
     return Cost(
         missing=tuple(missing_times(steps, log.replicas).tolist()),
@@ -344,16 +344,25 @@ def _failed(trial: Trial, log: UpgradeLog, requests: RequestLog) -> tuple[float,
 
     Where errors of a bad version are reckoned by its exposure, those that it answered with are left out here.
     """
-    lost = (requests.fate != SERVED) & (requests.fate != CUT_OFF)
+    lost = _lost(requests)
     calm = int(np.count_nonzero(lost & (requests.arrived_s < log.began_s)))
     steps = steps_of(log, max(requests.end_s, log.run_end_s))
     place = steps.at(requests.arrived_s)
     stands = steps.missing <= log.replicas - trial.enough
-    counted = lost & (place >= 0) & stands[np.maximum(place, 0)]
-    if trial.errors_alone and log.bad and log.new in log.spans.names:
-        version = log.spans.version_of(requests)
-        counted &= ~((requests.outcome == ERROR) & (version == log.spans.names.index(log.new)))
+    counted = lost & ~_by_exposure(trial, log, requests) & (place >= 0) & stands[np.maximum(place, 0)]
     return float(np.count_nonzero(counted)) / rate_of(trial, log, requests), calm
+
+
+def _lost(requests: RequestLog) -> NDArray[np.bool_]:
+    return np.asarray((requests.fate != SERVED) & (requests.fate != CUT_OFF))
+
+
+def _by_exposure(trial: Trial, log: UpgradeLog, requests: RequestLog) -> NDArray[np.bool_]:
+    """Errors that are reckoned by the exposure of a bad version, and so are not to be counted."""
+    if not (trial.errors_alone and log.bad and log.new in log.spans.names):
+        return np.zeros(len(requests), dtype=np.bool_)
+    version = log.spans.version_of(requests)
+    return np.asarray((requests.outcome == ERROR) & (version == log.spans.names.index(log.new)))
 
 
 def rate_of(trial: Trial, log: UpgradeLog, requests: RequestLog) -> float:
@@ -369,20 +378,24 @@ def rate_of(trial: Trial, log: UpgradeLog, requests: RequestLog) -> float:
 
 
 def _between(trial: Trial, played: Played, requests: RequestLog, end: float) -> float:
-    """What failed while no requests were played: the same share as just before, for as long as nothing changed."""
+    """What failed while no requests were played: the same share as just before, for as long as nothing changed.
+
+    So a maintenance window goes on sending everybody away after its servers are ready.
+    """
     log, windows = played.log, played.windows
     steps = steps_of(log, max(end, requests.end_s))
     stands = steps.missing <= log.replicas - trial.enough
     stops = [*(start for start, _ in windows[1:]), end]
     gaps = [(stop, following - stop) for (_, stop), following in zip(windows, stops, strict=True)]
+    known = requests.fate != CUT_OFF
+    lost = _lost(requests) & ~_by_exposure(trial, log, requests)
     total = 0.0
     for at, lasting in [*gaps, played.cut]:
         if lasting <= 0 or not stands[steps.at(np.array([at]))[0]]:
             continue
-        seen = requests.between(at - trial.settle_s / 2, at)
-        judged = int(np.count_nonzero(seen.fate != CUT_OFF))
-        lost = int(np.count_nonzero((seen.fate != SERVED) & (seen.fate != CUT_OFF)))
-        total += lost / judged * lasting if judged else 0.0
+        seen = (requests.arrived_s >= at - trial.settle_s / 2) & (requests.arrived_s < at)
+        judged = int(np.count_nonzero(seen & known))
+        total += int(np.count_nonzero(seen & lost)) / judged * lasting if judged else 0.0
     return total
 
 

@@ -142,3 +142,14 @@ def test_figures_of_requests_take_a_run_with_some(figure: str) -> None:
     more = ("99.9%",) if figure == "budget_used" else ()
     with pytest.raises(ha.ModelError, match="log: got nothing; give the `requests` of a run"):
         getattr(only(run), figure)(run.requests, *more)
+
+
+@pytest.mark.parametrize("bad", [0.0, 1.0])
+def test_a_window_costs_all_of_its_time_however_early_servers_are_ready(bad: float) -> None:
+    """Pods are ready after 20 s, and everybody is sent away for ten minutes; a bad version takes another window."""
+    release = ha.Release(bad=bad, errors=0.5 if bad else None)
+    found = ha.Detection(takes={"fixed": "10m"}) if bad else None
+    window = ha.Window("api", lasting="10m", release=release, detection=found)
+    cluster = scene(6, start=20).replace("upgrades", {"monthly": {"upgrade": window, "per_month": 1}})
+    cost = ha.calibrate(cluster, runs=6, seed=1, load=ha.Load(rate=20, to="lb")).releases["monthly"].cost_s
+    assert cost.value == pytest.approx(600.0 if not bad else 600.0 + 300.0 + 600.0, rel=0.02)
