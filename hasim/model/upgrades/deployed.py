@@ -25,6 +25,13 @@ Pods = Annotated[int | str, BeforeValidator(_in_pods)]
 """A whole number of pods, or a share of the replicas like "25%"."""
 
 
+def _of_all(value: object) -> object:
+    """As `_in_pods`, and no more than all of them (k/k pkg/apis/apps/validation, IsNotMoreThan100Percent)."""
+    if isinstance(_in_pods(value), str) and int(str(value)[:-1]) > 100:
+        raise ValueError(f"got {value!r}; at most all pods may be missing, 100%")
+    return value
+
+
 class Deployed(Upgrade):
     """What upgrades by a Deployment have in common."""
 
@@ -35,7 +42,9 @@ class Deployed(Upgrade):
         default=600.0, gt=0, description="Without progress for so long it is told (progressDeadlineSeconds)."
     )
     surge: Pods = Field(default="25%", description="Pods above the replicas, rounded up (maxSurge).")
-    unavailable: Pods = Field(default="25%", description="Pods that may be missing, rounded down (maxUnavailable).")
+    unavailable: Annotated[int | str, BeforeValidator(_of_all)] = Field(
+        default="25%", description="Pods that may be missing, rounded down (maxUnavailable)."
+    )
 
     OBEYS: ClassVar[frozenset[str]] = frozenset({"roll back", "pause", "resume", "scale", "retry"})
 

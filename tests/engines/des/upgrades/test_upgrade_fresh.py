@@ -57,7 +57,7 @@ WIDTHS = st.one_of(st.integers(0, 9), st.sampled_from(["0%", "1%", "10%", "25%",
 @given(
     n=st.sampled_from([1, 2, 3, 4, 7, 10, 16, 33]),
     surge=WIDTHS,
-    unavailable=WIDTHS,
+    unavailable=WIDTHS.filter(lambda width: width != "130%"),
     start=st.sampled_from([0.5, 2.0, 7.5]),
     min_ready=st.sampled_from([0.0, 3.0, 11.0]),
 )
@@ -153,3 +153,9 @@ def test_a_window_costs_all_of_its_time_however_early_servers_are_ready(bad: flo
     cluster = scene(6, start=20).replace("upgrades", {"monthly": {"upgrade": window, "per_month": 1}})
     cost = ha.calibrate(cluster, runs=6, seed=1, load=ha.Load(rate=20, to="lb")).releases["monthly"].cost_s
     assert cost.value == pytest.approx(600.0 if not bad else 600.0 + 300.0 + 600.0, rel=0.02)
+
+
+def test_no_more_than_all_pods_may_be_missing() -> None:
+    with pytest.raises(ha.ModelError, match="at most all pods may be missing"):
+        ha.Rolling("api", unavailable="130%")
+    assert ha.Rolling("api", unavailable="100%").unavailable == "100%"
