@@ -17,7 +17,7 @@ import numpy as np
 
 from hasim.declared import at, shown
 from hasim.engines.des import simulate
-from hasim.engines.des.simulate import Start
+from hasim.engines.des.simulate import Start, run_length
 from hasim.errors import ModelError, nearest
 from hasim.model.cluster import Cluster
 from hasim.model.scenario import Scenario
@@ -26,7 +26,6 @@ from hasim.results.comparison import Comparison
 from hasim.results.estimate import Unit
 from hasim.results.failed_share import failed_share
 from hasim.streams import SEED_BITS, seed_or_fresh
-from hasim.units import seconds
 
 Model = Cluster | Scenario
 Measure = Callable[[Run], float]
@@ -82,7 +81,7 @@ def compare(
         models=_named(models, names),
         measures=_measures(of),
         over=over,
-        over_s=_length(over),
+        over_s=run_length(over),
         seed=seed_or_fresh(seed),
         start=start,
         level=level,
@@ -168,16 +167,6 @@ def _measures(of: object) -> tuple[tuple[str, Measure], ...]:
         wanted = "give a function of a Run that returns a number, like ha.failed_share, or a mapping of such functions"
         raise ModelError(f"got {shown(of)}; {wanted}", "of")
     return tuple((str(name), measure) for name, measure in of.items())
-
-
-def _length(over: str) -> float:
-    try:
-        length = seconds(over)
-    except ValueError as error:
-        raise ModelError(str(error), "over") from None
-    if length <= 0:
-        raise ModelError(f"got {over!r}; a run lasts longer than zero", "over")
-    return length
 
 
 def _check(runs: object, level: object, start: object, executor: object, progress: object) -> None:

@@ -89,7 +89,7 @@ def simulate(
     """
     scenario = model if isinstance(model, Scenario) else Scenario(model)
     cluster, faults = scenario.cluster, scenario.faults
-    length = _length(over)
+    length = run_length(over)
     seed = seed_or_fresh(seed)
     _check(cluster, start, level, protocols, requests)
     loads, tasks = _loads(scenario, length, protocols) if requests else ((), ())
@@ -354,7 +354,8 @@ def _loads(scenario: Scenario, length: float, protocols: bool) -> tuple[tuple[Lo
     return loads, tasks
 
 
-def _length(over: str) -> float:
+def run_length(over: str) -> float:
+    """Return how long a run lasts, in seconds; ModelError for what is no duration above zero."""
     try:
         length = seconds(over)
     except ValueError as error:

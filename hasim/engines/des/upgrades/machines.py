@@ -100,10 +100,6 @@ class Machines:
         """Whether all is well on a host."""
         return self._named(name).ready
 
-    def version_of(self, index: int) -> str | None:
-        """The version of a host."""
-        return self.places[index].version
-
     def leave(self, name: str) -> None:
         """Stop everything on a host: servers finish what they have, members of protocols say goodbye."""
         machine = self._named(name)

@@ -140,10 +140,6 @@ class Places:
         leaving = sum(place.leaving for place in mine)
         return ready, len(mine) - ready - leaving + self._waiting(version), leaving
 
-    def occupied(self) -> int:
-        """How many places are paid for."""
-        return sum(place.pod is not None for place in self.places)
-
     def _waiting(self, version: str) -> int:
         return sum(its == version for _, its in self._pending)
 

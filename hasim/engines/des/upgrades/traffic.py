@@ -35,7 +35,6 @@ class Traffic:
         late = upgrade.propagation if isinstance(upgrade, BlueGreen) else None
         self._late = None if late is None else draws(late, live.streams, f"upgrade:{upgrade.called}/propagation")
         self._by_client = upgrade.client_propagation if isinstance(upgrade, BlueGreen) else None
-        self._switched = False
         self._live_version: str | None = None
 
     def shift(self, shares: tuple[tuple[str, float], ...] | None) -> None:
