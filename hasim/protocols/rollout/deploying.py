@@ -7,7 +7,7 @@ from typing import Any
 
 from hasim.machine import Announce, CancelTimer, Effect, SetTimer
 from hasim.protocols.rollout.messages import Left
-from hasim.protocols.rollout.rollout import Rollout
+from hasim.protocols.rollout.rollout import OneWayRollout, Rollout
 
 
 class DeployRollout(Rollout):
@@ -50,7 +50,7 @@ class DeployRollout(Rollout):
         return [CancelTimer("deadline"), CancelTimer("available"), *(leaving if self._left() else self.over())]
 
 
-class RemoveRollout(Rollout):
+class RemoveRollout(OneWayRollout):
     """Asks all pods to leave; it is rolled out when none is left, and there is no way back."""
 
     def begun(self, now: float) -> list[Effect]:
@@ -58,12 +58,3 @@ class RemoveRollout(Rollout):
 
     def changed(self, pod: str, message: Any, now: float) -> list[Effect]:
         return self.over() if isinstance(message, Left) and not self.pods else []
-
-    def fired(self, timer: str, now: float) -> list[Effect]:
-        return []
-
-    def rolled_back(self, now: float) -> list[Effect]:
-        return []
-
-    def commanded(self, command: Any, now: float) -> list[Effect]:
-        return []

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from hasim.machine import Effect, Event, Received
 from hasim.protocols.rollout.messages import Ready
-from hasim.protocols.rollout.rollout import Rollout
+from hasim.protocols.rollout.rollout import OneWayRollout
 
 STORE: Final = "store"
 """Who says that all that was to be done to the data is done; no pod is called so."""
 
 
-class MigrateRollout(Rollout):
+class MigrateRollout(OneWayRollout):
     """Waits for the store to say that it is Ready. What was converted or removed is not brought back by a rollback."""
 
     def step(self, event: Event, now: float) -> list[Effect]:
@@ -24,13 +24,4 @@ class MigrateRollout(Rollout):
         return []
 
     def changed(self, pod: str, message: Any, now: float) -> list[Effect]:
-        return []
-
-    def fired(self, timer: str, now: float) -> list[Effect]:
-        return []
-
-    def rolled_back(self, now: float) -> list[Effect]:
-        return []
-
-    def commanded(self, command: Any, now: float) -> list[Effect]:
         return []

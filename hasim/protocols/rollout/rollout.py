@@ -162,3 +162,16 @@ class Rollout(ABC):
     def over(self) -> list[Effect]:
         """Say that all pods have the version that they should have."""
         return [Announce("rolled out" if self.target == self.new else "rolled back", self._said())]
+
+
+class OneWayRollout(Rollout):
+    """A step that nobody can take back, pause or hurry: it hears no commands and waits for no timer."""
+
+    def fired(self, timer: str, now: float) -> list[Effect]:
+        return []
+
+    def rolled_back(self, now: float) -> list[Effect]:
+        return []
+
+    def commanded(self, command: Any, now: float) -> list[Effect]:
+        return []
